@@ -1,0 +1,20 @@
+"""Who is calling, as far as a verified token tells."""
+
+from dataclasses import dataclass
+
+__all__ = ["Principal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller named by a verified token.
+
+    Attributes:
+        user_id: The token's `sub`, never empty.
+        email: The token's `email`, where it has one.
+        name: The token's `name`, where it has one.
+    """
+
+    user_id: str
+    email: str | None = None
+    name: str | None = None

@@ -1,0 +1,259 @@
+"""Settings: every environment variable, typed, described, and refused in plain words when impossible."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+__all__ = ["SECRET_MIN_LENGTH", "ConfigurationError", "Settings", "load_settings"]
+
+SECRET_MIN_LENGTH = 32
+
+Items = Annotated[tuple[str, ...], NoDecode]
+"""A list as people write it in an environment: parts between commas."""
+
+
+class ConfigurationError(Exception):
+    """The service cannot start with these settings; the text names the variable and the remedy."""
+
+
+class Settings(BaseSettings):
+    """The service's configuration, from the environment and from `.env`.
+
+    A secret may come from a file instead (`…_FILE`); the file is read at each use, so a
+    rotated secret is picked up without a restart.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`development` allows an embedded database and a generated secret; `production` asks for both.",
+    )
+    debug: bool = Field(
+        default=False, description="Tracebacks in the log's console format. Development only."
+    )
+    data_dir: Path = Field(
+        Path(".task-service"), description="Where development keeps its embedded database and secret."
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the public port listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Public port. 0 takes a free one.")
+    allowed_origins: Items = Field(
+        ("http://localhost:3000",),
+        description="Origins of browser frontends (CORS), comma separated, each `scheme://host[:port]`.",
+    )
+    max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, description="Largest request body, in bytes; beyond it 413."
+    )
+    body_timeout_seconds: float = Field(
+        15.0, gt=0, le=600, description="Longest time a client may take to send its body; beyond it 408."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL as the provider hands it out. Unset in development: an embedded PostgreSQL.",
+    )
+    database_url_file: Path | None = Field(
+        None, description="File that holds DATABASE_URL; read again when it changes."
+    )
+    database_migration_url: SecretStr | None = Field(
+        None, description="Direct URL and role for migrations, where DATABASE_URL leads to a pooler."
+    )
+    database_migration_url_file: Path | None = Field(
+        None, description="File that holds DATABASE_MIGRATION_URL."
+    )
+    database_pooler: Literal["auto", "none", "session", "transaction"] = Field(
+        "auto",
+        description="Pooler between us and PostgreSQL; `transaction` turns off prepared statements. "
+        "`auto` means `transaction` for a `-pooler` host (Neon), else `none`.",
+    )
+    database_pool_min_size: int = Field(10, ge=0, le=1000, description="Connections a worker keeps open.")
+    database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
+    database_pool_timeout_seconds: float = Field(
+        3.0, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."
+    )
+    database_connection_max_idle_seconds: float = Field(
+        300.0, ge=0, description="A connection idle for longer is replaced. 0 keeps it for ever."
+    )
+    database_statement_timeout_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        description="Longest statement; beyond it PostgreSQL cancels it and the answer is 504.",
+    )
+    database_lock_timeout_seconds: float = Field(
+        2.0, gt=0, le=600, description="Longest wait of a statement for a lock; beyond it 504."
+    )
+
+    better_auth_secret: SecretStr | None = Field(
+        None, description="Secret shared with the frontend: tokens are HS256. At least 32 characters."
+    )
+    better_auth_secret_file: Path | None = Field(
+        None, description="File that holds BETTER_AUTH_SECRET; read again when it changes."
+    )
+    better_auth_url: str | None = Field(
+        None,
+        description="The frontend's base URL: tokens are verified with the keys of its `/api/auth/jwks`, "
+        "and BETTER_AUTH_SECRET is not used.",
+    )
+    better_auth_jwks_url: str | None = Field(None, description="Address of the key set, where it is moved.")
+    better_auth_issuers: Items = Field(
+        (), description="Accepted `iss`, comma separated. Default: the origin of BETTER_AUTH_URL."
+    )
+    better_auth_audiences: Items = Field(
+        (), description="Accepted `aud`, comma separated. Default: the origin of BETTER_AUTH_URL."
+    )
+    jwks_refresh_seconds: float = Field(600.0, ge=1, description="How often the key set is fetched anew.")
+    jwks_timeout_seconds: float = Field(5.0, gt=0, le=60, description="Longest fetch of the key set.")
+    token_leeway_seconds: int = Field(
+        10, ge=0, le=60, description="Clock difference allowed in `exp`, `nbf` and `iat`."
+    )
+
+    @field_validator("allowed_origins", "better_auth_issuers", "better_auth_audiences", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part for part in (part.strip() for part in value.split(",")) if part)
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        # A trailing slash is how people copy an origin; a browser never sends it.
+        cleaned = tuple(origin.rstrip("/") for origin in origins)
+        for origin in cleaned:
+            if origin == "*":
+                raise ValueError(
+                    "a wildcard cannot be used with credentials; list each origin of your frontend"
+                )
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in {"http", "https"}
+                or origin != f"{parts.scheme}://{parts.netloc}"
+                or not parts.hostname
+            ):
+                raise ValueError(
+                    f"{origin!r} is no origin; write scheme://host[:port], such as https://app.example.com"
+                )
+        return cleaned
+
+    @field_validator("better_auth_url", "better_auth_jwks_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise ValueError("must be an http or https URL, such as https://app.example.com")
+        return url
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.database_pool_min_size > self.database_pool_max_size:
+            raise ValueError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
+        if self.environment == "production":
+            if self.debug:
+                raise ValueError("DEBUG must be off unless ENVIRONMENT=development")
+            if self.database_url is None and self.database_url_file is None:
+                raise ValueError(
+                    "DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development"
+                )
+            if (
+                not self.uses_jwks
+                and self.better_auth_secret is None
+                and self.better_auth_secret_file is None
+            ):
+                raise ValueError(
+                    "BETTER_AUTH_URL, or BETTER_AUTH_SECRET (or its _FILE), must be set unless ENVIRONMENT=development"
+                )
+        if not self.uses_jwks:
+            self.signing_secret()
+        return self
+
+    @property
+    def uses_jwks(self) -> bool:
+        """Whether tokens are verified with the frontend's public keys instead of a shared secret."""
+        return self.better_auth_url is not None or self.better_auth_jwks_url is not None
+
+    @property
+    def uses_embedded_database(self) -> bool:
+        """Whether the service runs its own PostgreSQL, as in development without DATABASE_URL."""
+        return self.database_url is None and self.database_url_file is None
+
+    def database_address(self) -> str | None:
+        """Return the PostgreSQL URL in force now, or None for the embedded one."""
+        return _secret("DATABASE_URL", self.database_url, self.database_url_file)
+
+    def migration_address(self) -> str | None:
+        """Return the URL for migrations: DATABASE_MIGRATION_URL, else DATABASE_URL."""
+        own = _secret("DATABASE_MIGRATION_URL", self.database_migration_url, self.database_migration_url_file)
+        return own or self.database_address()
+
+    def signing_secret(self) -> str:
+        """Return the HS256 secret in force now.
+
+        Raises:
+            ConfigurationError: It is shorter than 32 characters, or its file cannot be read.
+        """
+        secret = _secret("BETTER_AUTH_SECRET", self.better_auth_secret, self.better_auth_secret_file)
+        if secret is None:
+            return self._development_secret
+        if len(secret) < SECRET_MIN_LENGTH:
+            raise ConfigurationError(
+                f"BETTER_AUTH_SECRET has {len(secret)} characters; it needs at least {SECRET_MIN_LENGTH}"
+                " (openssl rand -base64 32 makes one)"
+            )
+        return secret
+
+    @cached_property
+    def _development_secret(self) -> str:
+        """A secret of this checkout, made on first use, so that none stands in the code."""
+        path = self.data_dir / "development-secret"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self.data_dir) as file:
+                file.write(secrets.token_urlsafe(48))
+                file.flush()
+                # A link appears whole and only once, however many processes start together.
+                with contextlib.suppress(FileExistsError):
+                    os.link(file.name, path)
+        return path.read_text()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Args:
+        overrides: Fields that take precedence, by field name.
+
+    Raises:
+        ConfigurationError: A setting is impossible; the text is one sentence for each, naming its variable.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_sentence(dict(item)) for item in error.errors())) from None
+
+
+def _sentence(error: dict[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message
+
+
+def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:
+    if file is None:
+        return value.get_secret_value() if value is not None else None
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({type(error).__name__})") from error

@@ -1,0 +1,71 @@
+"""The `tasks` table, with an index for each order in which the API lists."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    func,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+__all__ = ["DESCRIPTION_MAX_LENGTH", "TITLE_MAX_LENGTH", "Task"]
+
+TITLE_MAX_LENGTH = 200
+DESCRIPTION_MAX_LENGTH = 10_000
+
+
+class Task(SQLModel, table=True):
+    """One task of one user. The database keeps the limits too, so that no other writer breaks them."""
+
+    __tablename__ = "tasks"
+
+    id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    user_id: str = Field(
+        sa_column=Column(
+            # Better Auth's "delete user" fails without the cascade.
+            Text,
+            ForeignKey("users.id", ondelete="CASCADE"),
+            nullable=False,
+        )
+    )
+    title: str = Field(sa_column=Column(Text, nullable=False))
+    description: str | None = Field(default=None, sa_column=Column(Text))
+    completed: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    created_at: datetime = Field(
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now())
+    )
+    updated_at: datetime = Field(
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now())
+    )
+    version: int = Field(sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
+
+
+_table = Task.__table__  # type: ignore[attr-defined]  # SQLModel's metaclass adds it
+SORT_KEYS = {
+    "created_at": _table.c.created_at,
+    "updated_at": _table.c.updated_at,
+    # Letters of either case side by side; "C" makes the order the same on every server.
+    "title": func.lower(_table.c.title).collate("C"),
+}
+"""What each sort of the API orders by; `id` breaks ties."""
+
+_table.append_constraint(
+    CheckConstraint(f"char_length(title) BETWEEN 1 AND {TITLE_MAX_LENGTH}", name="tasks_title_length")
+)
+_table.append_constraint(
+    CheckConstraint(f"char_length(description) <= {DESCRIPTION_MAX_LENGTH}", name="tasks_description_length")
+)
+for _name, _key in SORT_KEYS.items():
+    # Two for each order: with `completed` in front for the filtered list, so that neither
+    # list ever reads past rows that it does not show.
+    Index(f"ix_tasks_user_id_{_name}", _table.c.user_id, _key, _table.c.id)
+    Index(f"ix_tasks_user_id_completed_{_name}", _table.c.user_id, _table.c.completed, _key, _table.c.id)
