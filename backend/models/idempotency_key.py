@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, DateTime, ForeignKey, LargeBinary, Text, func
+from sqlalchemy import Column, DateTime, ForeignKey, Index, LargeBinary, Text, func
 from sqlmodel import Field, SQLModel
 
-__all__ = ["IdempotencyKey"]
+__all__ = ["IDEMPOTENCY_KEYS", "IdempotencyKey"]
 
 
 class IdempotencyKey(SQLModel, table=True):
@@ -20,3 +20,10 @@ class IdempotencyKey(SQLModel, table=True):
     created_at: datetime = Field(
         sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now())
     )
+
+
+IDEMPOTENCY_KEYS = SQLModel.metadata.tables["idempotency_keys"]
+"""The table itself, for statements."""
+
+# To forget the expired keys of a user without reading the others.
+Index("ix_idempotency_keys_user_id_created_at", IDEMPOTENCY_KEYS.c.user_id, IDEMPOTENCY_KEYS.c.created_at)

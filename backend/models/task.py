@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-__all__ = ["DESCRIPTION_MAX_LENGTH", "TITLE_MAX_LENGTH", "Task"]
+__all__ = ["DESCRIPTION_MAX_LENGTH", "SORT_KEYS", "TASKS", "TITLE_MAX_LENGTH", "Task"]
 
 TITLE_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 10_000
@@ -49,23 +49,25 @@ class Task(SQLModel, table=True):
     version: int = Field(sa_column=Column(BigInteger, nullable=False, server_default=text("1")))
 
 
-_table = Task.__table__  # type: ignore[attr-defined]  # SQLModel's metaclass adds it
+TASKS = SQLModel.metadata.tables["tasks"]
+"""The table itself, for statements."""
+
 SORT_KEYS = {
-    "created_at": _table.c.created_at,
-    "updated_at": _table.c.updated_at,
+    "created_at": TASKS.c.created_at,
+    "updated_at": TASKS.c.updated_at,
     # Letters of either case side by side; "C" makes the order the same on every server.
-    "title": func.lower(_table.c.title).collate("C"),
+    "title": func.lower(TASKS.c.title).collate("C"),
 }
 """What each sort of the API orders by; `id` breaks ties."""
 
-_table.append_constraint(
+TASKS.append_constraint(
     CheckConstraint(f"char_length(title) BETWEEN 1 AND {TITLE_MAX_LENGTH}", name="tasks_title_length")
 )
-_table.append_constraint(
+TASKS.append_constraint(
     CheckConstraint(f"char_length(description) <= {DESCRIPTION_MAX_LENGTH}", name="tasks_description_length")
 )
 for _name, _key in SORT_KEYS.items():
     # Two for each order: with `completed` in front for the filtered list, so that neither
     # list ever reads past rows that it does not show.
-    Index(f"ix_tasks_user_id_{_name}", _table.c.user_id, _key, _table.c.id)
-    Index(f"ix_tasks_user_id_completed_{_name}", _table.c.user_id, _table.c.completed, _key, _table.c.id)
+    Index(f"ix_tasks_user_id_{_name}", TASKS.c.user_id, _key, TASKS.c.id)
+    Index(f"ix_tasks_user_id_completed_{_name}", TASKS.c.user_id, TASKS.c.completed, _key, TASKS.c.id)

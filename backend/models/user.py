@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, Column, DateTime, Text, text
 from sqlmodel import Field, SQLModel
 
-__all__ = ["User"]
+__all__ = ["USERS", "User"]
 
 
 class User(SQLModel, table=True):
@@ -40,3 +40,7 @@ class User(SQLModel, table=True):
             server_default=text("CURRENT_TIMESTAMP"),
         )
     )
+
+
+USERS = SQLModel.metadata.tables["users"]
+"""The table itself, for statements."""

@@ -1,0 +1,117 @@
+"""The wiring of one request: who owns the path, which service answers, what the client sent."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+from pydantic import BaseModel, ValidationError
+
+from backend.api.preconditions import precondition
+from backend.api.problems import HttpError, invalid_values
+from backend.auth.principal import Principal
+from backend.db.pool import Database
+from backend.errors import InvalidInput, InvalidValue, NotOwner
+from backend.schemas.precondition import Precondition
+from backend.schemas.task import TaskCreate, TaskUpdate
+from backend.services.task_service import TaskService
+
+__all__ = [
+    "DatabaseDep",
+    "IdempotencyKeyDep",
+    "OwnerDep",
+    "PreconditionDep",
+    "TaskCreateDep",
+    "TaskIdPath",
+    "TaskServiceDep",
+    "TaskUpdateDep",
+]
+
+_IDEMPOTENCY_KEY_MAX_LENGTH = 255
+
+TaskIdPath = Annotated[int, Path(ge=1, le=2**63 - 1, description="The task's number.")]
+
+
+async def owner(
+    user_id: Annotated[str, Path(description="The user whose tasks these are: the token's `sub`.")],
+    request: Request,
+) -> Principal:
+    """Return the caller, who must be the user in the path; nothing is read from the database before."""
+    principal: Principal = request.state.principal
+    if principal.user_id != user_id:
+        raise NotOwner("The path names another user than your token does.")
+    return principal
+
+
+OwnerDep = Annotated[Principal, Depends(owner)]
+
+
+async def database(request: Request) -> Database:
+    """Return the worker's database."""
+    found: Database = request.app.state.database
+    return found
+
+
+async def task_service(request: Request) -> TaskService:
+    """Return the worker's task service."""
+    service: TaskService = request.app.state.task_service
+    return service
+
+
+async def read_precondition(request: Request) -> Precondition:
+    """Return what `If-Match` and `If-None-Match` ask."""
+    return precondition(request.headers)
+
+
+async def idempotency_key(request: Request) -> str | None:
+    """Return the Idempotency-Key, with or without the quotes of a structured string (RFC 8941 §3.3.3)."""
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
+        return None
+    key = keys[0].strip()
+    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
+        key = key[1:-1]
+    if (
+        len(keys) > 1
+        or not 0 < len(key) <= _IDEMPOTENCY_KEY_MAX_LENGTH
+        or not (key.isascii() and key.isprintable())
+    ):
+        raise InvalidInput(
+            InvalidValue("/header/idempotency-key", "must be one text of 1 to 255 printable ASCII characters")
+        )
+    return key
+
+
+# The body is read here, and not by FastAPI, so that a foreign path is 403 before it and each kind
+# of bad body gets its own answer; the owner comes first because these depend on it.
+async def task_create(request: Request, _owner: OwnerDep) -> TaskCreate:
+    """Return the new task in the body."""
+    return await _read(request, TaskCreate)
+
+
+async def task_update(request: Request, _owner: OwnerDep) -> TaskUpdate:
+    """Return the changes in the body, at least one."""
+    change = await _read(request, TaskUpdate)
+    if not change.model_fields_set:
+        raise InvalidInput(InvalidValue("/body", "must have at least one of title, description, completed"))
+    return change
+
+
+async def _read[Model: BaseModel](request: Request, model: type[Model]) -> Model:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in {"application/json", "application/merge-patch+json"}:
+        raise HttpError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON: Content-Type: application/json."
+        )
+    body = await request.body()
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid_values(error.errors(include_url=False, include_input=False), "/body") from None
+
+
+DatabaseDep = Annotated[Database, Depends(database)]
+IdempotencyKeyDep = Annotated[str | None, Depends(idempotency_key)]
+PreconditionDep = Annotated[Precondition, Depends(read_precondition)]
+TaskCreateDep = Annotated[TaskCreate, Depends(task_create)]
+TaskServiceDep = Annotated[TaskService, Depends(task_service)]
+TaskUpdateDep = Annotated[TaskUpdate, Depends(task_update)]

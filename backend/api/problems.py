@@ -1,0 +1,178 @@
+"""THE map from errors to answers: every one an RFC 9457 problem in `application/problem+json`."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
+
+from backend.errors import (
+    ConcurrentUpdate,
+    DatabaseTimeout,
+    DatabaseUnavailable,
+    DomainError,
+    IdempotencyKeyInProgress,
+    IdempotencyKeyReused,
+    InvalidInput,
+    InvalidToken,
+    InvalidValue,
+    NotOwner,
+    PreconditionFailed,
+    SigningKeysUnavailable,
+    TaskNotFound,
+    UserNotRegistered,
+)
+
+__all__ = [
+    "MEDIA_TYPE",
+    "TYPE_PREFIX",
+    "HttpError",
+    "install",
+    "invalid_values",
+    "problem_response",
+    "unexpected_response",
+]
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:task-service:problem:"
+_RETRY_AFTER: Final = {"Retry-After": "2"}
+
+_ANSWERS: Final[Mapping[type[DomainError], tuple[HTTPStatus, Mapping[str, str]]]] = {
+    InvalidToken: (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
+    SigningKeysUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
+    NotOwner: (HTTPStatus.FORBIDDEN, {}),
+    TaskNotFound: (HTTPStatus.NOT_FOUND, {}),
+    UserNotRegistered: (HTTPStatus.CONFLICT, {}),
+    PreconditionFailed: (HTTPStatus.PRECONDITION_FAILED, {}),
+    InvalidInput: (HTTPStatus.UNPROCESSABLE_CONTENT, {}),
+    IdempotencyKeyReused: (HTTPStatus.UNPROCESSABLE_CONTENT, {}),
+    IdempotencyKeyInProgress: (HTTPStatus.CONFLICT, {"Retry-After": "1"}),
+    ConcurrentUpdate: (HTTPStatus.CONFLICT, {"Retry-After": "1"}),
+    DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
+    DatabaseTimeout: (HTTPStatus.GATEWAY_TIMEOUT, _RETRY_AFTER),
+}
+
+_log = structlog.get_logger()
+
+
+class HttpError(Exception):
+    """What only HTTP knows of: a body too large, too slow, or of the wrong type.
+
+    Args:
+        status: 408, 413 or 415.
+        detail: One sentence for the caller.
+        headers: Sent besides the usual ones.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def problem_response(scope: Scope, error: DomainError | HttpError) -> Response:
+    """Return the answer to an error; it can be sent as an ASGI application.
+
+    Args:
+        scope: The request's, for `instance` and `request_id`.
+        error: What went wrong.
+    """
+    if isinstance(error, HttpError):
+        return _problem(scope, error.status, error.detail, headers=error.headers)
+    status, headers = _ANSWERS[type(error)]
+    errors = error.errors if isinstance(error, InvalidInput) else ()
+    return _problem(
+        scope, status, error.detail, code=error.code, title=error.title, errors=errors, headers=headers
+    )
+
+
+def unexpected_response(scope: Scope) -> Response:
+    """Return the 500 that says nothing of its cause but the request's id."""
+    detail = "Something went wrong here. The request_id leads to the log."
+    return _problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def invalid_values(errors: Iterable[ErrorDetails], place: str = "") -> InvalidInput:
+    """Turn Pydantic's errors into ours, without the input, which need not be fit for JSON.
+
+    Args:
+        errors: At least one.
+        place: What their locations are relative to, such as `/body`.
+    """
+    return InvalidInput(*(InvalidValue(place + _pointer(error["loc"]), _sentence(error)) for error in errors))
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error with a problem."""
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, (DomainError, HttpError))  # noqa: S101 - Starlette types handlers loosely
+        return problem_response(request.scope, error)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+        return problem_response(request.scope, invalid_values(error.errors()))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - as above
+        status = HTTPStatus(error.status_code)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route that matches only.
+            headers["Allow"] = ", ".join(_methods(app, request.scope))
+        return _problem(request.scope, status, status.description or status.phrase, headers=headers)
+
+    app.add_exception_handler(DomainError, on_error)
+    app.add_exception_handler(HttpError, on_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+
+
+def _problem(
+    scope: Scope,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    code: str | None = None,
+    title: str | None = None,
+    errors: Iterable[InvalidValue] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    body: dict[str, Any] = {
+        # RFC 9457 §4.2.1: about:blank is for a problem that its status says all about.
+        "type": f"{TYPE_PREFIX}{code}" if code else "about:blank",
+        "title": title or status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "instance": scope["path"],
+        "request_id": scope["state"]["request_id"],
+    }
+    if listed := [error._asdict() for error in errors]:
+        body["errors"] = listed
+    return Response(msgspec.json.encode(body), status, headers, media_type=MEDIA_TYPE)
+
+
+def _pointer(location: Iterable[int | str]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is not known here; take it out"
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    def matches(method: str) -> bool:
+        trial = {**scope, "method": method}
+        return any(route.matches(trial)[0] is Match.FULL for route in app.router.routes)
+
+    return [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if matches(method)]

@@ -1,0 +1,142 @@
+"""`task-service`: what people and machines run."""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, override
+
+import typer
+import uvicorn
+
+from backend.auth.development_token import make_token
+from backend.config import ConfigurationError, Settings, load_settings
+from backend.db.embedded import embedded_postgres
+from backend.db.schema import migrate as migrate_database
+from backend.main import create_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
+
+_DAY_SECONDS = 24 * 60 * 60
+
+
+class _DevelopmentServer(uvicorn.Server):
+    """Says how to call the service, once it can be called."""
+
+    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+        super().__init__(config)
+        self._banner = banner
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            typer.echo(self._banner)
+
+
+@app.command()
+def dev(
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on. Default: PORT, or a free one if it is taken.")
+    ] = None,
+) -> None:
+    """Run the service for development: migrate, serve, and print a ready curl. Ctrl-C stops it all."""
+    settings = load_settings()
+    if settings.environment != "development":
+        raise ConfigurationError(
+            "`task-service dev` is for ENVIRONMENT=development; use `task-service serve`"
+        )
+    with _listen(settings.host, settings.port if port is None else port, strict=port is not None) as listener:
+        bound_port = listener.getsockname()[1]
+        application = create_app(settings)
+        if not settings.uses_embedded_database:
+            asyncio.run(migrate_database(settings.migration_address() or ""))
+        config = uvicorn.Config(application, log_level=settings.log_level.lower(), access_log=False)
+        server = _DevelopmentServer(config, _banner(settings, bound_port))
+        server.run(sockets=[listener])
+        if not server.started:
+            raise typer.Exit(1)
+
+
+@app.command()
+def migrate(revision: Annotated[str, typer.Argument(help="Alembic revision to reach.")] = "head") -> None:
+    """Bring the database to this release's schema. A database that is ahead is left as it is."""
+    settings = load_settings()
+    typer.echo(asyncio.run(_migrate(settings, revision)))
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Option(help="The token's `sub`.")] = "developer",
+    expires: Annotated[
+        int, typer.Option(min=1, max=365 * _DAY_SECONDS, help="Seconds until it expires.")
+    ] = _DAY_SECONDS,
+) -> None:
+    """Print a development token."""
+    typer.echo(make_token(load_settings(), user, lifetime_seconds=expires))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    typer.echo(json.dumps(create_app(Settings.model_construct()).openapi(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def config() -> None:
+    """Print the settings in force, secrets masked."""
+    for name, value in load_settings().model_dump(mode="json").items():
+        shown = ",".join(value) if isinstance(value, list) else "" if value is None else value
+        typer.echo(f"{name.upper()}={shown}")
+
+
+def main() -> None:
+    """Run the command line; an impossible setting is one sentence and exit status 2."""
+    try:
+        app()
+    except ConfigurationError as error:
+        typer.echo(f"task-service: {error}", err=True)
+        sys.exit(2)
+
+
+async def _migrate(settings: Settings, revision: str) -> object:
+    if not settings.uses_embedded_database:
+        return await migrate_database(settings.migration_address() or "", revision=revision)
+    async with embedded_postgres(settings.data_dir) as url:
+        return await migrate_database(url, revision=revision)
+
+
+@contextmanager
+def _listen(host: str, port: int, *, strict: bool) -> Iterator[socket.socket]:
+    """Listen on the port, or on a free one when it is taken and nobody insists on it."""
+    try:
+        listener = socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        if strict:
+            raise ConfigurationError(
+                f"port {port} cannot be had: {error.strerror}; choose another with --port"
+            ) from None
+        listener = socket.create_server((host, 0), backlog=2048)
+        typer.echo(f"Port {port} is taken; serving on {listener.getsockname()[1]} instead.")
+    with listener:
+        yield listener
+
+
+def _banner(settings: Settings, port: int) -> str:
+    address = f"http://{settings.host}:{port}"
+    lines = ["", f"  The service runs. Docs, to read and to try: {address}/docs"]
+    if settings.uses_jwks:
+        lines.append(f"  Tokens come from {settings.better_auth_url}.")
+    else:
+        development_token = make_token(settings, "developer", lifetime_seconds=_DAY_SECONDS)
+        lines += [
+            "  Create a task:",
+            "",
+            f"  curl -H 'Authorization: Bearer {development_token}' \\",
+            f'    --json \'{{"title": "Buy milk"}}\' {address}/api/developer/tasks',
+        ]
+    return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])

@@ -1,0 +1,59 @@
+"""A transaction: several statements on one connection, committed together or not at all."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from backend.config import Settings
+
+__all__ = ["server_settings", "settings_sql", "transaction"]
+
+_IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
+"""A transaction of ours is never idle for as long, unless its worker hangs."""
+
+
+@contextlib.asynccontextmanager
+async def transaction(
+    connection: PoolConnectionProxy[asyncpg.Record], first_sql: str = ""
+) -> AsyncIterator[None]:
+    """Commit what the block does; roll back where it raises.
+
+    asyncpg's own block hides the first error behind that of a failing rollback, and leaves a
+    connection whose rollback failed in use.
+
+    Args:
+        connection: Ours alone until the block ends.
+        first_sql: Run at the start, without parameters.
+    """
+    block = connection.transaction()
+    await block.start()
+    try:
+        if first_sql:
+            await connection.execute(first_sql)
+        yield
+    except TimeoutError:
+        # The pool closes this connection: asking a silent server to roll back would take as long again.
+        raise
+    except BaseException:
+        try:
+            await block.rollback()
+        except Exception:  # noqa: BLE001 - whatever it was, this connection must not be used again
+            connection.terminate()
+        raise
+    await block.commit()
+
+
+def server_settings(settings: Settings) -> dict[str, str]:
+    """Return the limits that PostgreSQL itself keeps, in its units (milliseconds)."""
+    return {
+        "statement_timeout": str(round(settings.database_statement_timeout_seconds * 1000)),
+        "lock_timeout": str(round(settings.database_lock_timeout_seconds * 1000)),
+        "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MILLISECONDS),
+    }
+
+
+def settings_sql(settings: Settings) -> str:
+    """Return the same limits as SQL for one transaction, for poolers that take no start-up parameters."""
+    return "; ".join(f"SET LOCAL {name} = {value}" for name, value in server_settings(settings).items())

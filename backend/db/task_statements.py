@@ -1,0 +1,129 @@
+"""Every statement on tasks; each carries `user_id`, so that none can touch another user's rows."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from backend.db.statement import Statement
+from backend.models.task import SORT_KEYS, TASKS
+from backend.schemas.task_page import Order, Sort
+
+__all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "select_page"]
+
+_COLUMNS = [
+    TASKS.c[name]
+    for name in ("id", "user_id", "title", "description", "completed", "created_at", "updated_at")
+]
+"""In the order of `TaskRecord`."""
+
+_COLUMNS_AND_VERSION = [*_COLUMNS, TASKS.c.version]
+
+
+def _parameter(name: str, type_: Any) -> BindParameter[Any]:
+    return bindparam(name, type_=type_, required=True)
+
+
+_user_id = _parameter("user_id", Text)
+_is_the_task = (TASKS.c.user_id == _user_id) & (TASKS.c.id == _parameter("task_id", BigInteger))
+
+_required = _parameter("required", ARRAY(BigInteger))
+_excluded = _parameter("excluded", ARRAY(BigInteger))
+# If-Match and If-None-Match are decided by the statement that writes, so that no other write comes between.
+_meets_precondition = (
+    or_(_required.is_(None), TASKS.c.version == func.any(_required))
+    & or_(_excluded.is_(None), TASKS.c.version != func.all(_excluded))
+    & ~_parameter("excludes_all", Boolean)
+)
+_touch = {"version": TASKS.c.version + 1, "updated_at": func.now()}
+
+
+def _replaced(name: str, type_: Any) -> ColumnElement[Any]:
+    return case((_parameter(f"set_{name}", Boolean), _parameter(name, type_)), else_=TASKS.c[name])
+
+
+GET = Statement("select task", select(*_COLUMNS_AND_VERSION).where(_is_the_task))
+
+VERSION = Statement("select task version", select(TASKS.c.version).where(_is_the_task))
+
+INSERT = Statement(
+    "insert task",
+    insert(TASKS)
+    .values(
+        user_id=_user_id,
+        title=_parameter("title", Text),
+        description=_parameter("description", Text),
+        completed=_parameter("completed", Boolean),
+    )
+    .returning(*_COLUMNS_AND_VERSION),
+)
+
+UPDATE = Statement(
+    "update task",
+    update(TASKS)
+    .where(_is_the_task, _meets_precondition)
+    .values(
+        title=_replaced("title", Text),
+        description=_replaced("description", Text),
+        completed=_replaced("completed", Boolean),
+        **_touch,
+    )
+    .returning(*_COLUMNS_AND_VERSION),
+)
+
+COMPLETE = Statement(
+    "complete task",
+    update(TASKS)
+    .where(_is_the_task, _meets_precondition)
+    .values(completed=~TASKS.c.completed, **_touch)
+    .returning(*_COLUMNS_AND_VERSION),
+)
+
+DELETE = Statement(
+    "delete task", delete(TASKS).where(_is_the_task, _meets_precondition).returning(TASKS.c.id)
+)
+
+
+@cache
+def select_page(sort: Sort, order: Order, *, filtered: bool, searching: bool, continued: bool) -> Statement:
+    """Return the statement of one page, in keyset order, compiled on first use.
+
+    Args:
+        sort: The order's key; `id` breaks ties.
+        order: Its direction.
+        filtered: Only tasks with the given `completed`.
+        searching: Only tasks with the pattern in title or description.
+        continued: Only tasks after the position (`after_key`, `after_id`).
+    """
+    key = SORT_KEYS[sort]
+    statement = select(*_COLUMNS).where(TASKS.c.user_id == _user_id)
+    if filtered:
+        statement = statement.where(TASKS.c.completed == _parameter("completed", Boolean))
+    if searching:
+        pattern = _parameter("pattern", Text)
+        statement = statement.where(or_(TASKS.c.title.ilike(pattern), TASKS.c.description.ilike(pattern)))
+    if continued:
+        after_key: Any = _parameter("after_key", Text if sort == "title" else DateTime(timezone=True))
+        if sort == "title":
+            after_key = func.lower(after_key).collate("C")
+        place, after = tuple_(key, TASKS.c.id), tuple_(after_key, _parameter("after_id", BigInteger))
+        statement = statement.where(place > after if order == "asc" else place < after)
+    ordering = [key.asc(), TASKS.c.id.asc()] if order == "asc" else [key.desc(), TASKS.c.id.desc()]
+    return Statement("select tasks", statement.order_by(*ordering).limit(_parameter("row_count", BigInteger)))

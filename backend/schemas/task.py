@@ -1,0 +1,126 @@
+"""What a task looks like on the wire: the input of a write, and the answer."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    field_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from backend.models.task import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
+
+__all__ = ["StoredTask", "TaskCreate", "TaskRecord", "TaskResponse", "TaskUpdate", "without_nul"]
+
+
+def without_nul(text: str) -> str:
+    """Refuse U+0000, which PostgreSQL cannot store."""
+    if "\0" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+_NoNul = AfterValidator(without_nul)
+
+Title = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=TITLE_MAX_LENGTH),
+    _NoNul,
+    Field(description="1 to 200 characters once trimmed.", examples=["Buy milk"]),
+]
+Description = Annotated[
+    str,
+    StringConstraints(max_length=DESCRIPTION_MAX_LENGTH),
+    _NoNul,
+    Field(description="Up to 10,000 characters, or null.", examples=["Two litres, oat"]),
+]
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Keep the default out of OpenAPI: a field left out stays as it is, which no default can say."""
+    del schema["default"]
+
+
+class TaskCreate(BaseModel):
+    """A new task. An unknown field is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Title
+    description: Description | None = None
+    completed: StrictBool = False
+
+
+class TaskUpdate(BaseModel):
+    """The fields of a task that change, at least one; the others stay as they are."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+
+    title: Title | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
+    description: Description | None = Field(
+        default=None, json_schema_extra=_without_default, description="null removes it."
+    )
+    completed: StrictBool | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
+
+    @field_validator("title", "completed")
+    @classmethod
+    def _not_null(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("must not be null; leave the field out to keep it as it is")
+        return value
+
+
+class TaskResponse(BaseModel):
+    """One task. Times are the database's, in UTC (RFC 3339)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 42,
+                "user_id": "CcRNonRYmF5NEOTTlN8biUCHXQsCgCo1",
+                "title": "Buy milk",
+                "description": "Two litres, oat",
+                "completed": False,
+                "created_at": "2026-11-23T09:15:00.123456Z",
+                "updated_at": "2026-11-23T09:15:00.123456Z",
+            }
+        }
+    )
+
+    id: int
+    user_id: str
+    title: str
+    description: str | None
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class TaskRecord(msgspec.Struct, frozen=True, gc=False):
+    """A task as read from the database and written as JSON, once.
+
+    The fields are those of `TaskResponse` in its order (a contract test holds the two
+    together): encoding these costs a fifth of validating and dumping the Pydantic model.
+    """
+
+    id: int
+    user_id: str
+    title: str
+    description: str | None
+    completed: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class StoredTask(msgspec.Struct, frozen=True, gc=False):
+    """A task with the version from which its ETag is made."""
+
+    task: TaskRecord
+    version: int
