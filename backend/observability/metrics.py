@@ -1,0 +1,156 @@
+"""The metrics, by stable OpenTelemetry names in Prometheus spelling, and the functions that count."""
+
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+__all__ = [
+    "DURATION_BUCKETS",
+    "REGISTRY",
+    "UNMATCHED_ROUTE",
+    "PoolState",
+    "observe_connection_timeout",
+    "observe_connection_wait",
+    "observe_request",
+    "observe_statement",
+    "requests_active",
+    "set_pool_state",
+    "tasks_completed",
+    "tasks_created",
+    "tasks_deleted",
+]
+
+# A `_created` series beside each counter doubles their number, and is missing with several workers.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REGISTRY = CollectorRegistry()
+"""Where this process's metrics live; not the library's own, whose process metrics know one process only."""
+
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Upper bounds in seconds, as the HTTP semantic conventions advise."""
+
+_STATEMENT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+UNMATCHED_ROUTE = "unmatched"
+"""The route label of every path that no route has, so that a scanner cannot make series."""
+
+_KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+
+request_duration = Histogram(
+    "http_server_request_duration_seconds",
+    "Time from a request's headers to the end of its answer.",
+    ("http_request_method", "http_route", "http_response_status_code"),
+    buckets=DURATION_BUCKETS,
+    registry=REGISTRY,
+)
+requests_active = Gauge(
+    "http_server_active_requests",
+    "Requests being answered now.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+statement_duration = Histogram(
+    "db_client_operation_duration_seconds",
+    "Time of a statement at the database, without the wait for a connection.",
+    ("db_system_name", "db_query_summary", "error_type"),
+    buckets=_STATEMENT_BUCKETS,
+    registry=REGISTRY,
+)
+_connection_count = Gauge(
+    "db_client_connection_count",
+    "Open database connections, by state.",
+    ("db_client_connection_state",),
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+_connection_max = Gauge(
+    "db_client_connection_max",
+    "Most database connections that the live workers may open together.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+_connection_timeouts = Counter(
+    "db_client_connection_timeouts",
+    "Requests that got no database connection in time.",
+    registry=REGISTRY,
+)
+_connection_wait = Histogram(
+    "db_client_connection_wait_time_seconds",
+    "Wait for a database connection.",
+    buckets=_STATEMENT_BUCKETS,
+    registry=REGISTRY,
+)
+_connections_idle = _connection_count.labels("idle")
+_connections_used = _connection_count.labels("used")
+tasks_created = Counter("tasks_created", "Tasks created.", registry=REGISTRY)
+tasks_completed = Counter("tasks_completed", "Tasks completed.", registry=REGISTRY)
+tasks_deleted = Counter("tasks_deleted", "Tasks deleted.", registry=REGISTRY)
+
+# Looking a child up by its labels costs more than counting; these hold every child once made.
+_request_children: dict[tuple[str, str, int], Histogram] = {}
+_statement_children: dict[tuple[str, str | None], Histogram] = {}
+
+
+class PoolState(NamedTuple):
+    """A pool's connections at one moment.
+
+    `limit` is the most that may be open; `used` of the open ones run statements, `idle` wait for one.
+    """
+
+    idle: int
+    used: int
+    limit: int
+
+
+def observe_request(method: str, route: str | None, status: int, seconds: float) -> tuple[str, str, str]:
+    """Count one HTTP request.
+
+    Args:
+        method: As sent; any that HTTP does not define counts as `_OTHER`.
+        route: The route's template, or None where no route matched. Never a raw path.
+        status: The answer's code, 100 to 599.
+        seconds: From the request's headers to the end of the answer.
+
+    Returns:
+        The label values that it was counted under.
+    """
+    label = method if method in _KNOWN_METHODS else "_OTHER"
+    route = route or UNMATCHED_ROUTE
+    key = (label, route, status)
+    child = _request_children.get(key)
+    if child is None:
+        child = _request_children[key] = request_duration.labels(label, route, str(status))
+    child.observe(seconds)
+    return label, route, str(status)
+
+
+def observe_statement(operation: str, seconds: float, error: str | None) -> None:
+    """Count one statement.
+
+    Args:
+        operation: What it does, one of a fixed set, such as `select tasks`.
+        seconds: At the database.
+        error: SQLSTATE or the exception's type; None where it succeeded.
+    """
+    key = (operation, error)
+    child = _statement_children.get(key)
+    if child is None:
+        child = _statement_children[key] = statement_duration.labels("postgresql", operation, error or "")
+    child.observe(seconds)
+
+
+def observe_connection_wait(seconds: float) -> None:
+    """Count one wait for a database connection that ended with one."""
+    _connection_wait.observe(seconds)
+
+
+def observe_connection_timeout() -> None:
+    """Count one wait for a database connection that ended without."""
+    _connection_timeouts.inc()
+
+
+def set_pool_state(state: PoolState) -> None:
+    """Publish the pool's connections as they are now."""
+    _connections_idle.set(state.idle)
+    _connections_used.set(state.used)
+    _connection_max.set(state.limit)

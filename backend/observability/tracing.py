@@ -1,0 +1,141 @@
+"""Traces: spans of requests, services and statements, sent by OTLP; nothing at all without an endpoint."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import version
+from threading import Thread
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+
+from backend.config import Settings
+
+__all__ = [
+    "configure_tracing",
+    "current_trace_id",
+    "request_tracer",
+    "sampled_trace_id",
+    "service_span",
+    "start_tracing",
+    "statement_span",
+]
+
+_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_FLUSH_SECONDS = 3.0
+_NO_SPAN = nullcontext()
+
+_tracer: Tracer | None = None
+
+
+def configure_tracing(settings: Settings) -> Callable[[], None]:
+    """Start tracing where the environment names a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
+
+    To be called in the process that serves, never before a fork: the exporter's thread and
+    locks do not survive one. Sampler, headers, timeouts and batch sizes are those of the
+    standard `OTEL_*` variables.
+
+    Args:
+        settings: Names the deployment environment.
+
+    Returns:
+        Ends tracing: sends the spans that wait, for at most three seconds; blocks meanwhile.
+    """
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if disabled or not any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
+        return lambda: None
+    return start_tracing(settings, OTLPSpanExporter())
+
+
+def start_tracing(settings: Settings, exporter: SpanExporter) -> Callable[[], None]:
+    """Start tracing to an exporter; see `configure_tracing`."""
+    global _tracer  # noqa: PLW0603 - tracing belongs to the process, as its metrics do
+    resource = Resource.create(
+        {
+            "service.name": os.environ.get("OTEL_SERVICE_NAME", "task-service"),
+            "service.version": version("task-service"),
+            "deployment.environment.name": settings.environment,
+        }
+    )
+    # The provider's own exit handler would wait for a dead collector a second time.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    processor = BatchSpanProcessor(exporter)
+    provider.add_span_processor(processor)
+    _tracer = provider.get_tracer("backend", version("task-service"))
+
+    def shutdown() -> None:
+        global _tracer  # noqa: PLW0603 - as above
+        _tracer = None
+        # The processor itself would wait thirty seconds for a collector that does not answer.
+        flush = Thread(target=processor.shutdown, name="flush-spans", daemon=True)
+        flush.start()
+        flush.join(_FLUSH_SECONDS)
+        exporter.shutdown()
+
+    return shutdown
+
+
+def request_tracer() -> Tracer | None:
+    """Return the tracer for requests, None while tracing is off."""
+    return _tracer
+
+
+def statement_span(name: str, sql: str) -> AbstractContextManager[object]:
+    """Cover a statement with a span, where the request is sampled.
+
+    Args:
+        name: What the statement does, such as `select tasks`.
+        sql: Its text with placeholders; values never stand in it.
+    """
+    if _tracer is None or not trace.get_current_span().is_recording():
+        return _NO_SPAN
+    return _span(
+        _tracer,
+        name,
+        SpanKind.CLIENT,
+        {
+            "db.system.name": "postgresql",
+            "db.query.summary": name,
+            "db.query.text": sql,
+            "db.operation.name": name.split(" ", 1)[0],
+        },
+    )
+
+
+def service_span(name: str) -> AbstractContextManager[object]:
+    """Cover a service's function with a span, where the request is sampled."""
+    if _tracer is None or not trace.get_current_span().is_recording():
+        return _NO_SPAN
+    return _span(_tracer, name, SpanKind.INTERNAL, {})
+
+
+def current_trace_id() -> str | None:
+    """Return the trace that the running code belongs to, as 32 hex digits, sampled or not."""
+    if _tracer is None:
+        return None
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+def sampled_trace_id(span: Span) -> str | None:
+    """Return the span's trace, as 32 hex digits, where the collector will know it."""
+    context = span.get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.trace_flags.sampled else None
+
+
+@contextmanager
+def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, str]) -> Iterator[None]:
+    # The SDK would copy the exception's text into the span, and with it values of the statement.
+    with tracer.start_as_current_span(
+        name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", getattr(error, "sqlstate", None) or type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise
