@@ -87,11 +87,17 @@ def openapi() -> None:
 
 
 @app.command()
-def config() -> None:
+def config(
+    table: Annotated[
+        bool, typer.Option("--table", help="Describe every variable instead, as a Markdown table.")
+    ] = False,  # noqa: FBT002 - a flag
+) -> None:
     """Print the settings in force, secrets masked."""
+    if table:
+        typer.echo("\n".join(settings_table()))
+        return
     for name, value in load_settings().model_dump(mode="json").items():
-        shown = ",".join(value) if isinstance(value, list) else "" if value is None else value
-        typer.echo(f"{name.upper()}={shown}")
+        typer.echo(f"{name.upper()}={_shown(value)}")
 
 
 def main() -> None:
@@ -101,6 +107,21 @@ def main() -> None:
     except ConfigurationError as error:
         typer.echo(f"task-service: {error}", err=True)
         sys.exit(2)
+
+
+def settings_table() -> list[str]:
+    """Return the lines of docs/configuration.md's table."""
+    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = f"`{shown}`" if (shown := _shown(field.default)) else ""
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return rows
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return ",".join(value) if isinstance(value, (list, tuple)) else str(value)
 
 
 async def _migrate(settings: Settings, revision: str) -> object:

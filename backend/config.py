@@ -12,9 +12,19 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-__all__ = ["SECRET_MIN_LENGTH", "ConfigurationError", "Settings", "load_settings"]
+__all__ = [
+    "DESCRIPTION_MAX_LENGTH",
+    "SECRET_MIN_LENGTH",
+    "TITLE_MAX_LENGTH",
+    "ConfigurationError",
+    "Settings",
+    "load_settings",
+]
 
 SECRET_MIN_LENGTH = 32
+# Limits of the contract, which no deployment may change: the tables keep the same ones.
+TITLE_MAX_LENGTH = 200
+DESCRIPTION_MAX_LENGTH = 10_000
 
 Items = Annotated[tuple[str, ...], NoDecode]
 """A list as people write it in an environment: parts between commas."""
@@ -80,7 +90,9 @@ class Settings(BaseSettings):
         description="Pooler between us and PostgreSQL; `transaction` turns off prepared statements. "
         "`auto` means `transaction` for a `-pooler` host (Neon), else `none`.",
     )
-    database_pool_min_size: int = Field(10, ge=0, le=1000, description="Connections a worker keeps open.")
+    database_pool_min_size: int = Field(
+        10, ge=0, le=1000, description="Connections a worker opens at its start."
+    )
     database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
     database_pool_timeout_seconds: float = Field(
         3.0, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."

@@ -17,10 +17,9 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-__all__ = ["DESCRIPTION_MAX_LENGTH", "SORT_KEYS", "TASKS", "TITLE_MAX_LENGTH", "Task"]
+from backend.config import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
-TITLE_MAX_LENGTH = 200
-DESCRIPTION_MAX_LENGTH = 10_000
+__all__ = ["SORT_KEYS", "TASKS", "Task"]
 
 
 class Task(SQLModel, table=True):

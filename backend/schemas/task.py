@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.models.task import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
+from backend.config import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
 __all__ = ["StoredTask", "TaskCreate", "TaskRecord", "TaskResponse", "TaskUpdate", "without_nul"]
 
