@@ -1,0 +1,100 @@
+"""ETag, If-Match and If-None-Match (RFC 9110 §13)."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.support.service import User
+
+CHANGES = [
+    ("PUT", "", {"title": "T"}),
+    ("PATCH", "", {"title": "T"}),
+    ("PATCH", "/complete", None),
+    ("DELETE", "", None),
+]
+
+
+@pytest.mark.parametrize(("method", "suffix", "body"), CHANGES)
+@pytest.mark.parametrize(
+    ("headers", "is_met"),
+    [
+        ({"If-Match": '"v1"'}, True),
+        ({"If-Match": '"v7", "v1"'}, True),
+        ({"If-Match": "*"}, True),
+        ({"If-Match": '"v2"'}, False),
+        ({"If-Match": 'W/"v1"'}, False),
+        ({"If-Match": '"someone else\'s"'}, False),
+        ({"If-Match": '"v99999999999999999999"'}, False),
+        ({"If-None-Match": '"v2"'}, True),
+        ({"If-None-Match": '"v1"'}, False),
+        ({"If-None-Match": "*"}, False),
+        ({"If-Match": '"v1"', "If-None-Match": '"v2"'}, True),
+    ],
+)
+async def test_change_depends_on_the_version(
+    alice: User,
+    method: str,
+    suffix: str,
+    body: dict[str, str] | None,
+    headers: dict[str, str],
+    *,
+    is_met: bool,
+) -> None:
+    task = await alice.create()
+    answer = await alice.request(method, f"/{task['id']}{suffix}", headers=headers, json=body)
+    if is_met:
+        assert answer.status_code in {200, 204}
+    else:
+        assert answer.status_code == 412
+        assert answer.json()["type"] == "urn:task-service:problem:precondition-failed"
+        assert (await alice.request("GET", f"/{task['id']}")).json() == task
+
+
+@pytest.mark.parametrize("headers", [{"If-Match": "*"}, {"If-Match": '"v1"'}, {"If-None-Match": "*"}])
+async def test_absent_task_is_not_found_whatever_is_asked_of_it(alice: User, headers: dict[str, str]) -> None:
+    assert (await alice.request("DELETE", "/1", headers=headers)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"), [('"v1"', 304), ('W/"v1"', 304), ("*", 304), ('"v9", "v1"', 304), ('"v2"', 200)]
+)
+async def test_unchanged_task_is_not_sent_again(alice: User, tags: str, status: int) -> None:
+    task = await alice.create()
+    answer = await alice.request("GET", f"/{task['id']}", headers={"If-None-Match": tags})
+    assert answer.status_code == status
+    assert answer.headers["etag"] == '"v1"'
+    assert bool(answer.content) == (status == 200)
+
+
+async def test_get_of_another_version_fails(alice: User) -> None:
+    task = await alice.create()
+    assert (await alice.request("GET", f"/{task['id']}", headers={"If-Match": '"v2"'})).status_code == 412
+
+
+@pytest.mark.parametrize("value", ["v1", '"v1', '"a" "b"', "", ","])
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+async def test_malformed_entity_tag_is_told(alice: User, name: str, value: str) -> None:
+    task = await alice.create()
+    answer = await alice.request("DELETE", f"/{task['id']}", headers={name: value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == f"/header/{name.lower()}"
+
+
+async def test_of_many_writers_with_one_version_one_wins(alice: User) -> None:
+    task = await alice.create()
+    answers = await asyncio.gather(
+        *(
+            alice.request(
+                "PATCH", f"/{task['id']}", headers={"If-Match": '"v1"'}, json={"title": f"Writer {number}"}
+            )
+            for number in range(20)
+        )
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 19}
+
+
+async def test_no_parallel_flip_is_lost(alice: User) -> None:
+    task = await alice.create()
+    answers = await asyncio.gather(*(alice.request("PATCH", f"/{task['id']}/complete") for _ in range(21)))
+    assert Counter(answer.json()["completed"] for answer in answers) == {True: 11, False: 10}
