@@ -4,7 +4,6 @@ import logging
 import logging.config
 import sys
 import traceback
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -16,10 +15,7 @@ from backend.config import Settings
 from backend.errors import DomainError
 from backend.observability.tracing import current_trace_id
 
-__all__ = ["access_log", "configure_logging", "logging_dictionary", "request_id_variable"]
-
-request_id_variable: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that the running code answers; each log line carries it."""
+__all__ = ["access_log", "configure_logging", "logging_dictionary"]
 
 _QUIET = ("httpx", "httpcore", "hpack")
 """Libraries that log each request they make, addresses and all."""
@@ -117,7 +113,7 @@ _access = structlog.get_logger("access")
 def _shared(*, production: bool) -> list[Processor]:
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        _add_request,
+        _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -130,9 +126,7 @@ def _renderers(*, production: bool, as_bytes: bool) -> list[Processor]:
     return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
 
 
-def _add_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    if "request_id" not in event and (request_id := request_id_variable.get()) is not None:
-        event["request_id"] = request_id
+def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     if "trace_id" not in event and (trace_id := current_trace_id()) is not None:
         event["trace_id"] = trace_id
     return event

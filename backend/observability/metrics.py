@@ -1,5 +1,7 @@
 """The metrics, by stable OpenTelemetry names in Prometheus spelling, and the functions that count."""
 
+import platform
+from importlib.metadata import version
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -14,10 +16,13 @@ __all__ = [
     "observe_request",
     "observe_statement",
     "requests_active",
+    "set_event_loop_lag",
     "set_pool_state",
+    "set_schema_revision",
     "tasks_completed",
     "tasks_created",
     "tasks_deleted",
+    "worker_is_up",
 ]
 
 # A `_created` series beside each counter doubles their number, and is missing with several workers.
@@ -86,9 +91,33 @@ tasks_created = Counter("tasks_created", "Tasks created.", registry=REGISTRY)
 tasks_completed = Counter("tasks_completed", "Tasks completed.", registry=REGISTRY)
 tasks_deleted = Counter("tasks_deleted", "Tasks deleted.", registry=REGISTRY)
 
+_event_loop_lag = Gauge(
+    "event_loop_lag_seconds",
+    "Longest delay of the event loop in the last 15 seconds, of the slowest worker.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+_workers = Gauge("gunicorn_workers", "Workers that serve.", multiprocess_mode="livesum", registry=REGISTRY)
+_build = Gauge(
+    "app_build_info",
+    "Always 1; the labels say what runs.",
+    ("version", "python_version"),
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+_schema_revision = Gauge(
+    "database_schema_revision_info",
+    "Always 1; the labels name the schema's revision that the code was made for and the one found.",
+    ("wanted", "found"),
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+
 # Looking a child up by its labels costs more than counting; these hold every child once made.
 _request_children: dict[tuple[str, str, int], Histogram] = {}
 _statement_children: dict[tuple[str, str | None], Histogram] = {}
+# A label set once shared with other processes cannot be taken back, only set to 0.
+_known_revisions: set[tuple[str, str]] = set()
 
 
 class PoolState(NamedTuple):
@@ -147,6 +176,25 @@ def observe_connection_wait(seconds: float) -> None:
 def observe_connection_timeout() -> None:
     """Count one wait for a database connection that ended without."""
     _connection_timeouts.inc()
+
+
+def set_event_loop_lag(seconds: float) -> None:
+    """Publish the longest recent delay of the event loop."""
+    _event_loop_lag.set(seconds)
+
+
+def worker_is_up() -> None:
+    """Publish that this process serves, and what it runs."""
+    _workers.set(1)
+    _build.labels(version("task-service"), platform.python_version()).set(1)
+
+
+def set_schema_revision(wanted: str, found: str | None) -> None:
+    """Publish the schema's revision that the code was made for and the one that the database has."""
+    labels = (wanted, found or "")
+    for known in {*_known_revisions, labels}:
+        _schema_revision.labels(*known).set(known == labels)
+    _known_revisions.add(labels)
 
 
 def set_pool_state(state: PoolState) -> None:

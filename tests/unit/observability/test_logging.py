@@ -10,7 +10,7 @@ import structlog
 
 from backend.config import Settings
 from backend.errors import TaskNotFound
-from backend.observability.logging import access_log, configure_logging, request_id_variable
+from backend.observability.logging import access_log, configure_logging
 
 PLANTED = "planted-task-text"
 
@@ -67,10 +67,9 @@ def test_ours_and_the_standard_librarys_lines_have_the_same_fields(output: Outpu
 
 def test_a_line_carries_the_id_of_the_request_that_it_belongs_to(output: Output) -> None:
     configure_logging(production())
-    token = request_id_variable.set("request-1")
-    structlog.get_logger().info("ours")
-    logging.getLogger("theirs").warning("theirs")
-    request_id_variable.reset(token)
+    with structlog.contextvars.bound_contextvars(request_id="request-1"):
+        structlog.get_logger().info("ours")
+        logging.getLogger("theirs").warning("theirs")
     structlog.get_logger().info("later")
     assert [line.get("request_id") for line in output.lines()] == ["request-1", "request-1", None]
 
