@@ -1,0 +1,74 @@
+"""Runs migrations on asyncpg, one at a time: behind a lock, each in a transaction of its own."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncpg
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlmodel import SQLModel
+
+from backend.config import load_settings
+from backend.db.address import parse_address
+from backend.db.embedded import embedded_postgres
+from backend.models import idempotency_key, task, user  # noqa: F401 - they fill the metadata
+
+LOCK_KEY = 7_267_118_534_120_771_001
+"""Of the advisory lock that lets one migration run at a time; any number will do, as long as it stays."""
+
+LOCK_WAIT = "300s"
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "10min"
+
+
+def is_ours(_object: Any, name: str | None, type_: str, _reflected: bool, _compared: Any) -> bool:  # noqa: FBT001 - Alembic's signature
+    """Leave Better Auth's tables out of every comparison, and `users` too, which is theirs to alter."""
+    return type_ != "table" or (name != "users" and name in SQLModel.metadata.tables)
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations that are asked for."""
+    connection.execute(text(f"SET lock_timeout = '{LOCK_WAIT}'"))
+    connection.execute(text(f"SELECT pg_advisory_lock({LOCK_KEY})"))
+    # A statement that waits for a lock makes every query behind it wait too: rather fail and try again.
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=SQLModel.metadata,
+        include_object=is_ours,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def run_online() -> None:
+    """Connect to the database that is asked for, or to the embedded one."""
+    async with AsyncExitStack() as stack:
+        url = context.config.attributes.get("url") or load_settings().migration_address()
+        if url is None:
+            url = await stack.enter_async_context(embedded_postgres(load_settings().data_dir))
+        arguments = parse_address(url).arguments
+
+        async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**arguments)
+            return connection
+
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(run)  # closing the connection frees the lock
+        await engine.dispose()
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=SQLModel.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(run_online())
