@@ -88,9 +88,10 @@ def openapi() -> None:
 
 @app.command()
 def config(
+    *,
     table: Annotated[
-        bool, typer.Option("--table", help="Describe every variable instead, as a Markdown table.")
-    ] = False,  # noqa: FBT002 - a flag
+        bool, typer.Option("--table", help="Describe every variable instead, in Markdown.")
+    ] = False,
 ) -> None:
     """Print the settings in force, secrets masked."""
     if table:

@@ -1,5 +1,7 @@
 """The database as the repository sees it: statements run on a pool of connections, failures in the domain's words."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -76,7 +78,7 @@ class Database:
                 self._pool.terminate()
 
     @property
-    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
         """The started pool; only its sizes are for others to read."""
         if self._pool is None:
             raise DatabaseUnavailable("The service is still starting.")
@@ -171,7 +173,7 @@ class Database:
         url = self._url or self._settings.database_address() or ""
         return parse_address(url, pooler=self._settings.database_pooler)
 
-    async def _warm_up(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    async def _warm_up(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         """Open the first connections, so that the first requests need not."""
         size = self._settings.database_pool_min_size
         timeout = self._settings.database_pool_timeout_seconds

@@ -1,5 +1,7 @@
 """A transaction: several statements on one connection, committed together or not at all."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import AsyncIterator
 

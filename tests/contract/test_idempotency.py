@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from tests.support.service import RunningService, User
+from tests.support.service import User
 
 
 def key(value: str | None = None) -> dict[str, str]:
@@ -68,9 +68,7 @@ async def test_parallel_repeats_make_one_task(alice: User) -> None:
     assert (await alice.list())["count"] == 1
 
 
-async def test_key_expires_after_a_day(
-    alice: User, service: RunningService, connection: asyncpg.Connection
-) -> None:
+async def test_key_expires_after_a_day(alice: User, connection: asyncpg.Connection) -> None:
     headers = key()
     await alice.request("POST", headers=headers, json={"title": "Once"})
     await connection.execute(

@@ -1,0 +1,40 @@
+"""Asks the database, through the service's own pool, how its schema stands to the code's."""
+
+from typing import cast
+
+import asyncpg
+
+from backend.db.pool import Database
+from backend.db.schema import SchemaState, code_revision, database_revision, schema_state
+from backend.db.statement import Connection
+from backend.observability.metrics import PoolState, set_schema_revision
+
+__all__ = ["is_busy", "pool_state", "probe_schema"]
+
+
+async def probe_schema(database: Database) -> SchemaState:
+    """Return how the schema stands; the metric of it is set on the way.
+
+    Raises:
+        DomainError: The database does not answer.
+    """
+
+    async def read(connection: Connection) -> str | None:
+        return await database_revision(cast("asyncpg.Connection[asyncpg.Record]", connection))
+
+    found = await database.transaction(read)
+    set_schema_revision(code_revision(), found)
+    return schema_state(found)
+
+
+def pool_state(database: Database) -> PoolState:
+    """Return the pool's connections as they are now."""
+    pool = database.pool
+    idle = pool.get_idle_size()
+    return PoolState(idle=idle, used=pool.get_size() - idle, limit=pool.get_max_size())
+
+
+def is_busy(database: Database) -> bool:
+    """Whether every connection that the pool may have runs a statement."""
+    state = pool_state(database)
+    return state.used >= state.limit

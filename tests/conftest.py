@@ -1,0 +1,96 @@
+"""Fixtures for every test; PostgreSQL starts only for those that ask for it."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from backend.config import Settings
+from tests.support.database import Server, run_server
+from tests.support.service import RunningService, User, running_service, service_settings
+
+# A developer's own configuration is none of the tests' business; a server of theirs may be.
+SERVER_URL = os.environ.get("DATABASE_URL")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def postgres_folder() -> Iterator[Path]:
+    # Not pytest's own: only its owner may enter that, and as root PostgreSQL is somebody else.
+    with tempfile.TemporaryDirectory(prefix="task-service-tests-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+async def migrated_server(anyio_backend: str, postgres_folder: Path) -> AsyncIterator[tuple[Server, str]]:  # noqa: ARG001 - its scope
+    async with run_server(postgres_folder / "data", SERVER_URL) as server_and_template:
+        yield server_and_template
+
+
+@pytest.fixture
+async def database_url(migrated_server: tuple[Server, str]) -> AsyncIterator[str]:
+    """A fresh database with the schema."""
+    server, template = migrated_server
+    async with server.database(template) as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(migrated_server: tuple[Server, str]) -> AsyncIterator[str]:
+    """A fresh database without any table."""
+    async with migrated_server[0].database("template0") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def shared_database_url(migrated_server: tuple[Server, str]) -> AsyncIterator[str]:
+    """A database for all tests that keep to users of their own."""
+    server, template = migrated_server
+    async with server.database(template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def service(shared_database_url: str) -> AsyncIterator[RunningService]:
+    """The service over a socket, shared by all tests that keep to users of their own."""
+    async with running_service(service_settings(shared_database_url)) as running:
+        yield running
+
+
+@pytest.fixture
+async def connection(shared_database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to the shared service's database."""
+    connection = await asyncpg.connect(shared_database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def alice(service: RunningService) -> AsyncIterator[User]:
+    """A user whom no other test knows."""
+    async with service.user() as user:
+        yield user
+
+
+@pytest.fixture
+async def bob(service: RunningService) -> AsyncIterator[User]:
+    """Another one."""
+    async with service.user() as user:
+        yield user

@@ -1,0 +1,72 @@
+"""Databases for tests: made by the migrations once, then cloned."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+
+from backend.db.embedded import embedded_postgres
+from backend.db.schema import migrate
+
+__all__ = ["Server", "run_server"]
+
+# Nothing here outlives the tests, so nothing waits for the disk.
+UNSAFE_BUT_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
+
+
+class Server:
+    """A PostgreSQL server on which tests make databases.
+
+    Args:
+        url: Of any database of it, with the right to create others.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database of this server."""
+        return urlsplit(self._url)._replace(path=f"/{database}").geturl()
+
+    async def execute(self, sql: str) -> None:
+        """Run a statement outside any test's database."""
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    @contextlib.asynccontextmanager
+    async def database(self, template: str) -> AsyncIterator[str]:
+        """Make a database like the template, and drop it at the end."""
+        name = f"test_{uuid4().hex}"
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        try:
+            yield self.url(name)
+        finally:
+            await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.asynccontextmanager
+async def run_server(folder: Path, url: str | None) -> AsyncIterator[tuple[Server, str]]:
+    """Yield a server and the name of its migrated template.
+
+    Args:
+        folder: Where an embedded server keeps its data.
+        url: A server to use instead.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if url is None:
+            url = await stack.enter_async_context(embedded_postgres(folder, UNSAFE_BUT_FAST))
+        server = Server(url)
+        template = await stack.enter_async_context(server.database("template0"))
+        await migrate(template)
+        yield server, urlsplit(template).path[1:]
