@@ -6,11 +6,13 @@ import secrets
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from backend.process_config import Items, ProcessSettings
 
 __all__ = [
     "DESCRIPTION_MAX_LENGTH",
@@ -26,15 +28,12 @@ SECRET_MIN_LENGTH = 32
 TITLE_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 10_000
 
-Items = Annotated[tuple[str, ...], NoDecode]
-"""A list as people write it in an environment: parts between commas."""
-
 
 class ConfigurationError(Exception):
     """The service cannot start with these settings; the text names the variable and the remedy."""
 
 
-class Settings(BaseSettings):
+class Settings(ProcessSettings):
     """The service's configuration, from the environment and from `.env`.
 
     A secret may come from a file instead (`…_FILE`); the file is read at each use, so a
@@ -45,31 +44,9 @@ class Settings(BaseSettings):
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    environment: Literal["development", "production"] = Field(
-        "development",
-        description="`development` allows an embedded database and a generated secret; `production` asks for both.",
-    )
-    debug: bool = Field(
-        default=False, description="Tracebacks in the log's console format. Development only."
-    )
-    data_dir: Path = Field(
-        Path(".task-service"), description="Where development keeps its embedded database and secret."
-    )
-
-    host: str = Field("127.0.0.1", description="Address that the public port listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Public port. 0 takes a free one.")
     allowed_origins: Items = Field(
         ("http://localhost:3000",),
         description="Origins of browser frontends (CORS), comma separated, each `scheme://host[:port]`.",
-    )
-    max_body_bytes: int = Field(
-        1024 * 1024, ge=1024, description="Largest request body, in bytes; beyond it 413."
-    )
-    body_timeout_seconds: float = Field(
-        15.0, gt=0, le=600, description="Longest time a client may take to send its body; beyond it 408."
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level that is logged."
     )
 
     database_url: SecretStr | None = Field(
@@ -134,7 +111,9 @@ class Settings(BaseSettings):
         10, ge=0, le=60, description="Clock difference allowed in `exp`, `nbf` and `iat`."
     )
 
-    @field_validator("allowed_origins", "better_auth_issuers", "better_auth_audiences", mode="before")
+    @field_validator(
+        "allowed_origins", "better_auth_issuers", "better_auth_audiences", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

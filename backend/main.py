@@ -12,15 +12,27 @@ from starlette.middleware.cors import CORSMiddleware
 from backend.api import openapi, problems
 from backend.api.middleware.body_limit import BodyLimitMiddleware
 from backend.api.middleware.jwt_auth import JwtAuthMiddleware
+from backend.api.middleware.measure import MeasureMiddleware
+from backend.api.middleware.ops_port import OpsPortMiddleware
+from backend.api.middleware.overload import OverloadMiddleware
+from backend.api.middleware.rate_limit import RateLimitMiddleware
 from backend.api.middleware.request_id import RequestIdMiddleware
+from backend.api.middleware.response_headers import ResponseHeadersMiddleware
+from backend.api.middleware.tracing import TraceMiddleware
 from backend.api.middleware.unexpected import UnexpectedErrorMiddleware
-from backend.api.routers import tasks
+from backend.api.readiness import Readiness
+from backend.api.routers import health, metrics, tasks
 from backend.auth.tokens import TokenVerifier
 from backend.config import ConfigurationError, Settings, load_settings
 from backend.db.embedded import embedded_postgres
 from backend.db.pool import Database
 from backend.db.schema import migrate
+from backend.db.schema_probe import pool_state
 from backend.db.task_repository import TaskRepository
+from backend.observability.logging import configure_logging
+from backend.observability.sampler import sampling
+from backend.observability.tracing import configure_tracing
+from backend.process.drain import Drain, drain_file
 from backend.services.task_service import TaskService
 
 __all__ = ["create_app"]
@@ -33,10 +45,13 @@ def create_app(settings: Settings) -> FastAPI:
         settings: What it is built from; the environment is not read again.
     """
     verifier = TokenVerifier(settings)
+    drain = Drain(drain_file(settings.run_dir))
+    ops = _ops_app()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(configure_tracing(settings))
             url = None
             if settings.uses_embedded_database:
                 url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
@@ -47,6 +62,9 @@ def create_app(settings: Settings) -> FastAPI:
             await verifier.start()
             stack.push_async_callback(verifier.stop)
             app.state.task_service = TaskService(TaskRepository(app.state.database))
+            app.state.readiness = ops.state.readiness = Readiness(app.state.database, drain, settings)
+            await stack.enter_async_context(drain.watching())
+            await stack.enter_async_context(sampling(lambda: pool_state(app.state.database)))
             yield
 
     app = FastAPIOffline(
@@ -57,30 +75,69 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
-        # The first is the outermost.
-        middleware=[
-            Middleware(RequestIdMiddleware),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.allowed_origins,
-                allow_credentials=True,
-                allow_methods=[*HTTPMethod],
-                allow_headers=openapi.REQUEST_HEADERS,
-                expose_headers=openapi.RESPONSE_HEADERS,
-            ),
-            Middleware(UnexpectedErrorMiddleware),
-            Middleware(
-                BodyLimitMiddleware,
-                max_bytes=settings.max_body_bytes,
-                timeout_seconds=settings.body_timeout_seconds,
-            ),
-            Middleware(JwtAuthMiddleware, verifier=verifier),
-        ],
+        middleware=_middleware(settings, verifier, drain, ops),
     )
     app.state.settings = settings
     app.include_router(tasks.router)
+    app.include_router(health.public)
+    if settings.ops_port is None:
+        app.include_router(health.probes)
+        app.include_router(metrics.router)
     problems.install(app)
     openapi.install(app)
+    return app
+
+
+def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: FastAPI) -> list[Middleware]:
+    """Return what lies around the routes, the outermost first."""
+    outermost = (
+        [Middleware(OpsPortMiddleware, port=settings.ops_port, ops=ops)]
+        if settings.ops_port is not None
+        else []
+    )
+    innermost = (
+        [Middleware(RateLimitMiddleware, limit=settings.rate_limit_per_minute)]
+        if settings.rate_limit_per_minute
+        else []
+    )
+    return [
+        *outermost,
+        Middleware(MeasureMiddleware),
+        Middleware(TraceMiddleware),
+        Middleware(RequestIdMiddleware),
+        Middleware(
+            ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
+        ),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_credentials=True,
+            allow_methods=[*HTTPMethod],
+            allow_headers=openapi.REQUEST_HEADERS,
+            expose_headers=openapi.RESPONSE_HEADERS,
+        ),
+        Middleware(UnexpectedErrorMiddleware),
+        Middleware(
+            OverloadMiddleware,
+            max_concurrent=settings.max_concurrent_requests,
+            timeout_seconds=settings.request_timeout_seconds,
+        ),
+        Middleware(
+            BodyLimitMiddleware,
+            max_bytes=settings.max_body_bytes,
+            timeout_seconds=settings.body_timeout_seconds,
+        ),
+        Middleware(JwtAuthMiddleware, verifier=verifier),
+        *innermost,
+    ]
+
+
+def _ops_app() -> FastAPI:
+    """Return what answers on the ops port."""
+    app = FastAPI(openapi_url=None)
+    app.include_router(health.public)
+    app.include_router(health.probes)
+    app.include_router(metrics.router)
     return app
 
 
@@ -89,6 +146,8 @@ def __getattr__(name: str) -> FastAPI:
     if name != "app":
         raise AttributeError(name)
     try:
-        return create_app(load_settings())
+        settings = load_settings()
+        configure_logging(settings)
+        return create_app(settings)
     except ConfigurationError as error:
         raise SystemExit(f"task-service: {error}") from None

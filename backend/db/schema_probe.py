@@ -1,5 +1,6 @@
 """Asks the database, through the service's own pool, how its schema stands to the code's."""
 
+from functools import cache
 from typing import cast
 
 import asyncpg
@@ -10,6 +11,10 @@ from backend.db.statement import Connection
 from backend.observability.metrics import PoolState, set_schema_revision
 
 __all__ = ["is_busy", "pool_state", "probe_schema"]
+
+# Alembic reads its scripts from the disk each time; they do not change while we run.
+_wanted = cache(code_revision)
+_state = cache(schema_state)
 
 
 async def probe_schema(database: Database) -> SchemaState:
@@ -23,8 +28,8 @@ async def probe_schema(database: Database) -> SchemaState:
         return await database_revision(cast("asyncpg.Connection[asyncpg.Record]", connection))
 
     found = await database.transaction(read)
-    set_schema_revision(code_revision(), found)
-    return schema_state(found)
+    set_schema_revision(_wanted(), found)
+    return _state(found)
 
 
 def pool_state(database: Database) -> PoolState:

@@ -1,0 +1,24 @@
+"""Sends what arrives on the ops port to the probes and metrics, everything else to the service."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["OpsPortMiddleware"]
+
+
+class OpsPortMiddleware:
+    """Keeps probes and metrics off the public port, and the service off the other.
+
+    Args:
+        port: The ops port.
+        ops: Answers there.
+    """
+
+    def __init__(self, app: ASGIApp, port: int, ops: ASGIApp) -> None:
+        self._app = app
+        self._port = port
+        self._ops = ops
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        is_ops = scope["type"] == "http" and scope["server"] and scope["server"][1] == self._port
+        await (self._ops if is_ops else self._app)(scope, receive, send)

@@ -1,0 +1,66 @@
+"""Whether requests should come to this worker."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from backend.db.pool import Database
+from backend.db.schema import SchemaState
+from backend.db.schema_probe import is_busy, probe_schema
+from backend.errors import DomainError
+from backend.process.drain import Drain
+from backend.process_config import ProcessSettings
+
+__all__ = ["Readiness"]
+
+_CHECK_SECONDS = 2.0
+"""Shorter than a probe's own time limit, so that the probe gets the reason."""
+
+
+class Readiness:
+    """Decides on drain, database and schema.
+
+    Args:
+        database: The worker's.
+        drain: Whether requests should go elsewhere.
+        settings: `readiness_database` and `readiness_cache_seconds`.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        drain: Drain,
+        settings: ProcessSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._drain = drain
+        self._mode = settings.readiness_database
+        self._cache_seconds = settings.readiness_cache_seconds
+        self._clock = clock
+        self._good_until = float("-inf")
+
+    async def reason_against(self) -> str | None:
+        """Return why requests should not come here, None where they should."""
+        if self._drain.active:
+            return "draining"
+        if self._mode == "off" or (self._mode == "cached" and self._clock() < self._good_until):
+            return None
+        reason = await self._database_reason()
+        if reason is None:
+            self._good_until = self._clock() + self._cache_seconds
+        return reason
+
+    async def _database_reason(self) -> str | None:
+        if is_busy(self._database):
+            # Every connection works: to send all requests elsewhere would turn load into an outage.
+            return None
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                state = await probe_schema(self._database)
+        except (DomainError, TimeoutError):
+            return "the database does not answer"
+        if state is SchemaState.BEHIND:
+            return "the database's schema is behind: run `task-service migrate`"
+        return None

@@ -1,0 +1,84 @@
+"""Drain: how a process is taken out of service without a lost request; also the `preStop` command.
+
+Light on purpose: as a command it is run by Python alone and has to answer at once.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+__all__ = ["Drain", "drain_file", "end_of_service", "main"]
+
+_POLL_SECONDS = 0.2
+
+
+class _EndOfService:
+    """Set in a worker that was told to stop, so that its answers close their connections."""
+
+    begun = False
+
+
+end_of_service = _EndOfService()
+
+
+class Drain:
+    """Whether requests should go elsewhere: by a file, which reaches every worker, or because this one stops.
+
+    Args:
+        file: Where it exists, every worker drains.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._is_asked = False
+
+    @property
+    def active(self) -> bool:
+        """Whether to answer with `Connection: close` and to fail readiness."""
+        return self._is_asked or end_of_service.begun
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look for the file while the block runs."""
+        task = asyncio.create_task(self._watch(), name="drain watch")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            self._is_asked = os.path.exists(self._file)  # noqa: ASYNC240, PTH110 - a microsecond, on a tmpfs
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def drain_file(run_dir: Path) -> Path:
+    """Return the file whose existence makes every worker drain."""
+    return run_dir / "draining"
+
+
+def main() -> None:
+    """Begin to drain and wait: `python -m backend.process.drain [seconds]`.
+
+    Run before SIGTERM (Kubernetes' `preStop`); the seconds (default 10) are the time for
+    load balancers to send requests elsewhere.
+    """
+    try:
+        seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
+    except ValueError:
+        raise SystemExit(f"drain: {sys.argv[1]!r} is no number of seconds") from None
+    file = drain_file(Path(os.environ.get("RUN_DIR") or ".task-service/run"))
+    try:
+        file.touch()
+    except OSError as error:
+        raise SystemExit(f"drain: {file} cannot be written ({error.strerror}); is RUN_DIR right?") from None
+    time.sleep(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Gunicorn's configuration, from our settings: `gunicorn -c python:backend.process.gunicorn_conf backend.main:app`."""
+
+import os
+from typing import Any
+
+from backend.config import ConfigurationError, load_settings
+from backend.observability import worker_metrics
+from backend.observability.logging import logging_dictionary
+from backend.process.drain import drain_file
+from backend.process.worker import EXIT_REASONS, exit_reason
+
+try:
+    _settings = load_settings()
+except ConfigurationError as error:
+    raise SystemExit(f"task-service: {error}") from None
+
+_directory = _settings.run_dir.absolute() / "metrics"
+# Inherited by the workers, which read it before they make their first metric.
+os.environ[worker_metrics.DIRECTORY_VARIABLE] = str(_directory)
+
+bind = [f"{_settings.host}:{_settings.port}"]
+if _settings.ops_port is not None:
+    bind.append(f"{_settings.host}:{_settings.ops_port}")
+worker_class = {"uvicorn": "backend.process.worker.TaskWorker", "asgi": "asgi"}[_settings.worker_class]
+workers = _settings.workers
+backlog = 2048
+keepalive = _settings.keep_alive_seconds
+timeout = _settings.worker_timeout_seconds
+graceful_timeout = _settings.graceful_timeout_seconds
+max_requests = _settings.max_requests
+max_requests_jitter = _settings.max_requests_jitter
+forwarded_allow_ips = ",".join(_settings.trusted_proxies)
+# Heartbeats on a disk block with it.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - where tmpfs is
+# It writes below HOME, which a read-only root has not, and nobody asks it.
+control_socket_disable = True
+proc_name = "task-service"
+accesslog = None
+logconfig_dict = logging_dictionary(_settings)
+
+
+def on_starting(_server: Any) -> None:
+    """Forget what an earlier run left in a folder that outlives a container."""
+    worker_metrics.prepare_directory(_directory, EXIT_REASONS)
+    drain_file(_settings.run_dir).unlink(missing_ok=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Count the end of a worker and keep its sums."""
+    reason = exit_reason(worker.pid, was_aborted=worker.aborted)
+    worker_metrics.count_worker_exit(_directory, reason)
+    worker_metrics.retire_worker(_directory, worker.pid)

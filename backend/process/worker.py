@@ -1,0 +1,89 @@
+"""Our Gunicorn worker: uvicorn's, with a bounded stop that loses no request and a reason for its end."""
+
+import asyncio
+import os
+import socket
+import sys
+from typing import Any, override
+
+from gunicorn.arbiter import Arbiter
+from uvicorn.server import Server
+from uvicorn_worker import UvicornWorker
+
+from backend.observability.worker_metrics import metrics_directory
+from backend.process.drain import end_of_service
+from backend.process.protocol import BoundedHttpProtocol
+
+__all__ = ["EXIT_REASONS", "TaskWorker", "exit_reason"]
+
+EXIT_REASONS = ("stopped", "recycled", "timeout", "crashed")
+"""Told to stop; reached its number of requests; hung and killed by the master; anything else."""
+
+_CLOSING_SECONDS = 1.0
+"""How long a stopping worker goes on serving with `Connection: close`: longer than a client thinks."""
+
+_SHUTDOWN_SECONDS = 5
+"""Part of the graceful timeout kept for the end itself: spans sent, pool closed."""
+
+
+class _ClosingServer(Server):
+    """Tells clients to leave before it closes their connections.
+
+    uvicorn closes idle connections at once, also those on which a request is under way.
+    """
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        end_of_service.begun = True
+        _note_exit("stopped" if self.should_exit else "recycled")
+        await asyncio.sleep(_CLOSING_SECONDS)
+        await super().shutdown(sockets)
+
+
+class TaskWorker(UvicornWorker):  # type: ignore[misc] # see [tool.mypy.overrides]
+    """A worker for `gunicorn --worker-class backend.process.worker.TaskWorker`."""
+
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - as the base class has it
+        "loop": "uvloop",
+        "http": BoundedHttpProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "server_header": False,
+        "access_log": False,
+    }
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # uvicorn-worker does not pass it on, so a long request would keep the lifespan from its end.
+        self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - _SHUTDOWN_SECONDS)
+
+    @override
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = _ClosingServer(self.config)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def exit_reason(process_id: int, *, was_aborted: bool) -> str:
+    """Return why a worker ended, one of EXIT_REASONS; for the master, once.
+
+    Args:
+        process_id: Of the worker, which has ended.
+        was_aborted: The master killed it because it hung.
+    """
+    directory = metrics_directory()
+    note = directory / f"exit_{process_id}" if directory is not None else None
+    if note is not None and note.exists():
+        reason = note.read_text()
+        note.unlink()
+        return reason
+    return "timeout" if was_aborted else "crashed"
+
+
+def _note_exit(reason: str) -> None:
+    directory = metrics_directory()
+    if directory is not None:
+        (directory / f"exit_{os.getpid()}").write_text(reason)

@@ -1,0 +1,108 @@
+"""The part of the settings that says how the process runs: ports, workers, time limits, probes."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+__all__ = ["Items", "ProcessSettings"]
+
+Items = Annotated[tuple[str, ...], NoDecode]
+"""A list as people write it in an environment: parts between commas."""
+
+
+class ProcessSettings(BaseSettings):
+    """How the process runs; `Settings` is made of this."""
+
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`development` allows an embedded database and a generated secret; `production` asks for both.",
+    )
+    debug: bool = Field(
+        default=False, description="Tracebacks in the log's console format. Development only."
+    )
+    data_dir: Path = Field(
+        Path(".task-service"), description="Where development keeps its embedded database and secret."
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the public port listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Public port. 0 takes a free one.")
+    ops_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of the probes and metrics, not for the public. Unset: they are on PORT.",
+    )
+    run_dir: Path = Field(
+        Path(".task-service/run"),
+        description="Folder for the drain file and the metrics that workers share. Memory-backed is best.",
+    )
+    workers: int = Field(
+        1, ge=1, le=64, description="Worker processes; never guessed from the machine's cores."
+    )
+    worker_class: Literal["uvicorn", "asgi"] = Field(
+        "uvicorn", description="`uvicorn`: our worker on uvicorn. `asgi`: Gunicorn's own."
+    )
+    worker_timeout_seconds: int = Field(
+        40, ge=2, le=600, description="A worker that gives no sign of life for longer is killed and replaced."
+    )
+    graceful_timeout_seconds: int = Field(
+        25, ge=1, le=600, description="Longest time for requests to end after SIGTERM."
+    )
+    keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="How long an idle connection is kept; longer than the proxy in front does.",
+    )
+    max_requests: int = Field(0, ge=0, description="A worker is replaced after as many requests. 0: never.")
+    max_requests_jitter: int = Field(
+        0, ge=0, description="Up to as many more, at random, so that workers are not replaced together."
+    )
+    trusted_proxies: Items = Field(
+        ("127.0.0.1",),
+        description="Addresses or networks whose X-Forwarded-* headers are believed, comma separated.",
+    )
+    readiness_database: Literal["strict", "cached", "off"] = Field(
+        "cached",
+        description="What /readyz asks of the database: `strict` asks each time, `cached` now and then, "
+        "`off` never (a database that sleeps stays asleep).",
+    )
+    readiness_cache_seconds: float = Field(
+        30.0, ge=0, le=3600, description="How long `cached` believes a good answer of the database."
+    )
+    max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, description="Largest request body, in bytes; beyond it 413."
+    )
+    body_timeout_seconds: float = Field(
+        15.0, gt=0, le=600, description="Longest time a client may take to send its body; beyond it 408."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged."
+    )
+    max_concurrent_requests: int = Field(
+        200, ge=1, le=100_000, description="Requests that a worker answers at once; beyond it 503."
+    )
+    request_timeout_seconds: float = Field(
+        30.0, gt=0, le=600, description="Longest time for an answer; beyond it 504."
+    )
+    rate_limit_per_minute: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Requests of a user in a minute, for each worker; beyond it 429. 0: no limit.",
+    )
+    hsts_max_age_seconds: int = Field(
+        31_536_000,
+        ge=0,
+        description="Strict-Transport-Security, sent over HTTPS only (X-Forwarded-Proto of a trusted proxy). 0: none.",
+    )
+
+    @model_validator(mode="after")
+    def _check_process(self) -> Self:
+        if self.max_requests_jitter and not self.max_requests:
+            raise ValueError("MAX_REQUESTS_JITTER is of use only with MAX_REQUESTS")
+        if self.ops_port is not None and self.ops_port == self.port:
+            raise ValueError("OPS_PORT must not be PORT; leave it unset to have one port")
+        return self
