@@ -8,7 +8,7 @@ RUN := $(UV) run --no-sync
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types check lock openapi clean
+.PHONY: help up token test lint types check lock openapi clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -16,13 +16,16 @@ help: ## List these targets
 up: .venv/installed ## Run the service with its own PostgreSQL; Ctrl-C stops it
 	@exec $(RUN) task-service dev
 
+token: .venv/installed ## Print a token of the user "developer"
+	@$(RUN) task-service token
+
 test: .venv/installed ## Run every test that needs no cluster, with coverage
 	$(RUN) pytest -n $(JOBS) --cov=backend
 
 lint: .venv/installed ## Check style, imports between layers, and SQL
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	$(RUN) lint-imports
+	$(RUN) lint-imports --no-logo
 
 types: .venv/installed ## Check types
 	$(RUN) mypy
