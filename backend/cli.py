@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ import uvicorn
 from backend.auth.development_token import make_token
 from backend.config import ConfigurationError, Settings, load_settings
 from backend.db.embedded import embedded_postgres
+from backend.db.schema import SchemaState
 from backend.db.schema import migrate as migrate_database
+from backend.db.schema_probe import probe_schema_at
 from backend.main import create_app
 
 __all__ = ["app", "main"]
@@ -60,6 +63,22 @@ def dev(
         server.run(sockets=[listener])
         if not server.started:
             raise typer.Exit(1)
+
+
+@app.command()
+def serve() -> None:
+    """Run the service for production: workers under Gunicorn. Migrate first; SIGTERM ends it."""
+    settings = load_settings()
+    if not settings.uses_embedded_database:
+        state = asyncio.run(probe_schema_at(settings))
+        if state is SchemaState.BEHIND:
+            raise ConfigurationError("the database's schema is behind: run `task-service migrate` first")
+        if state is None:  # its requests answer 503 until it is there
+            typer.echo("task-service: the database does not answer yet", err=True)
+    sys.stdout.flush()
+    # A new interpreter: whether workers share their metrics is decided when the library is imported.
+    arguments = ["-m", "gunicorn", "--config", "python:backend.process.gunicorn_conf", "backend.main:app"]
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is the point
 
 
 @app.command()

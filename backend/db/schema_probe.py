@@ -1,16 +1,21 @@
-"""Asks the database, through the service's own pool, how its schema stands to the code's."""
+"""Asks the database how its schema stands to the code's, and its pool how it is."""
 
+import asyncio
 from functools import cache
 from typing import cast
 
 import asyncpg
 
+from backend.config import Settings
+from backend.db.address import parse_address
 from backend.db.pool import Database
 from backend.db.schema import SchemaState, code_revision, database_revision, schema_state
 from backend.db.statement import Connection
 from backend.observability.metrics import PoolState, set_schema_revision
 
-__all__ = ["is_busy", "pool_state", "probe_schema"]
+__all__ = ["is_busy", "pool_state", "probe_schema", "probe_schema_at"]
+
+_CONNECT_SECONDS = 5.0
 
 # Alembic reads its scripts from the disk each time; they do not change while we run.
 _wanted = cache(code_revision)
@@ -30,6 +35,24 @@ async def probe_schema(database: Database) -> SchemaState:
     found = await database.transaction(read)
     set_schema_revision(_wanted(), found)
     return _state(found)
+
+
+async def probe_schema_at(settings: Settings) -> SchemaState | None:
+    """Return how the schema stands, asked on a connection of its own; None where the database is away.
+
+    Raises:
+        ConfigurationError: The address is not a PostgreSQL URL.
+    """
+    address = parse_address(settings.database_address() or "", pooler=settings.database_pooler)
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            connection = await asyncpg.connect(**address.arguments)
+            try:
+                return schema_state(await database_revision(connection))
+            finally:
+                await connection.close(timeout=1.0)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return None
 
 
 def pool_state(database: Database) -> PoolState:

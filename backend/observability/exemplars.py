@@ -59,7 +59,11 @@ def read_exemplars(directory: Path) -> dict[Place, Observation]:
     """Return the newest exemplar of each bucket over all processes."""
     newest: dict[Place, Observation] = {}
     for path in directory.glob(_FILES):
-        for method, route, status, bound, *observation in orjson.loads(path.read_bytes()):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # of a worker that just ended
+            continue
+        for method, route, status, bound, *observation in orjson.loads(content):
             place = (method, route, status, bound)
             trace_id, seconds, at = observation
             if place not in newest or newest[place][2] < at:

@@ -12,7 +12,6 @@ from backend.observability.exemplars import (
     attach_exemplars,
     exemplars_of_this_process,
     read_exemplars,
-    write_exemplars,
 )
 from backend.observability.metrics import REGISTRY
 from backend.observability.process_stats import collect_processes
@@ -41,6 +40,6 @@ class _Everything(Collector):
             yield from attach_exemplars(REGISTRY.collect(), exemplars_of_this_process)
             yield from collect_processes(None, [os.getpid()])
             return
-        write_exemplars(directory, os.getpid())
-        yield from attach_exemplars(collect_workers(directory), read_exemplars(directory))
+        exemplars = read_exemplars(directory) | exemplars_of_this_process
+        yield from attach_exemplars(collect_workers(directory), exemplars)
         yield from collect_processes(os.getppid(), live_workers(directory))

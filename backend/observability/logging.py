@@ -17,8 +17,8 @@ from backend.observability.tracing import current_trace_id
 
 __all__ = ["access_log", "configure_logging", "logging_dictionary"]
 
-_QUIET = ("httpx", "httpcore", "hpack")
-"""Libraries that log each request they make, addresses and all."""
+_QUIET = ("httpx", "httpcore", "alembic.runtime.plugins")
+"""Libraries that log each request they make, addresses and all, or what they are made of."""
 
 
 def configure_logging(settings: Settings) -> None:

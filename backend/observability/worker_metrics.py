@@ -93,8 +93,9 @@ def retire_worker(directory: Path, process_id: int) -> None:
 def collect_workers(directory: Path) -> list[Metric]:
     """Return the metrics of all workers, dead ones included. Reads files, so call it in a thread."""
     with _locked(directory, fcntl.LOCK_SH):
-        collector = MultiProcessCollector(None, str(directory))  # type: ignore[no-untyped-call]
-        return list(collector.collect())  # type: ignore[no-untyped-call]
+        # A worker that starts has made a file and not yet filled it.
+        files = [str(path) for path in directory.glob("*.db") if _size(path)]
+        return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
 
 
 def live_workers(directory: Path) -> list[int]:
@@ -120,6 +121,13 @@ def _add_to_archive(directory: Path, kind: str, path: Path) -> None:
 def _values(path: Path) -> dict[str, float]:
     entries = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
     return {key: value for key, value, _, _ in entries}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # gauges of a worker that just ended
+        return 0
 
 
 def _is_alive(process_id: int) -> bool:

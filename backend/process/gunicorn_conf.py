@@ -4,10 +4,6 @@ import os
 from typing import Any
 
 from backend.config import ConfigurationError, load_settings
-from backend.observability import worker_metrics
-from backend.observability.logging import logging_dictionary
-from backend.process.drain import drain_file
-from backend.process.worker import EXIT_REASONS, exit_reason
 
 try:
     _settings = load_settings()
@@ -15,8 +11,13 @@ except ConfigurationError as error:
     raise SystemExit(f"task-service: {error}") from None
 
 _directory = _settings.run_dir.absolute() / "metrics"
-# Inherited by the workers, which read it before they make their first metric.
-os.environ[worker_metrics.DIRECTORY_VARIABLE] = str(_directory)
+# prometheus-client looks at it when it is imported, which is next; the workers inherit both.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
+
+from backend.observability import worker_metrics  # noqa: E402 - see above
+from backend.observability.logging import logging_dictionary  # noqa: E402
+from backend.process.drain import drain_file  # noqa: E402
+from backend.process.worker import EXIT_REASONS, exit_reason  # noqa: E402
 
 bind = [f"{_settings.host}:{_settings.port}"]
 if _settings.ops_port is not None:

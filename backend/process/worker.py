@@ -22,6 +22,8 @@ EXIT_REASONS = ("stopped", "recycled", "timeout", "crashed")
 _CLOSING_SECONDS = 1.0
 """How long a stopping worker goes on serving with `Connection: close`: longer than a client thinks."""
 
+_LAST_REQUEST_SECONDS = 0.3
+
 _SHUTDOWN_SECONDS = 5
 """Part of the graceful timeout kept for the end itself: spans sent, pool closed."""
 
@@ -37,6 +39,10 @@ class _ClosingServer(Server):
         end_of_service.begun = True
         _note_exit("stopped" if self.should_exit else "recycled")
         await asyncio.sleep(_CLOSING_SECONDS)
+        for server in self.servers:
+            server.close()
+        # A connection accepted a moment ago may not have sent its request yet.
+        await asyncio.sleep(_LAST_REQUEST_SECONDS)
         await super().shutdown(sockets)
 
 

@@ -1,0 +1,182 @@
+"""The service under Gunicorn: exact metrics, ends and replacements of workers, drain, refusals to start."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.workers import Workers, run_workers, until
+
+REQUESTS = "http_server_request_duration_seconds_count"
+ROUTE = "/api/{user_id}/tasks"
+MARKER = "planted-task-text"
+
+
+async def create_tasks(workers: Workers, count: int) -> None:
+    """Each on a connection of its own, so that every worker gets some."""
+    for _ in range(count):
+        async with httpx.AsyncClient(base_url=workers.url, headers=workers.authorization("alice")) as client:
+            answer = await client.post(
+                "/api/alice/tasks?search=" + MARKER, json={"title": MARKER}, headers={"Connection": "close"}
+            )
+            assert answer.status_code == 201
+
+
+async def counted(workers: Workers) -> tuple[float, float]:
+    labels = {"http_route": ROUTE, "http_request_method": "POST", "http_response_status_code": "201"}
+    return await workers.value(REQUESTS, **labels), await workers.value("tasks_created_total")
+
+
+async def replaced(workers: Workers, before: list[int]) -> None:
+    """Wait until other workers serve, as many as before."""
+    async with until(30) as pause:
+        while True:
+            now = workers.children()
+            is_new = len(now) == len(before) and not set(now) & set(before)
+            if is_new and await workers.value("gunicorn_workers") == len(before):
+                return
+            await pause()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_counts_are_exact_and_never_go_back_whatever_becomes_of_the_workers(
+    tmp_path: Path, database_url: str, count: int
+) -> None:
+    async with run_workers(tmp_path, database_url, workers=count) as workers:
+        first = workers.children()
+        await create_tasks(workers, 30)
+        assert await counted(workers) == (30, 30)
+        assert await workers.value("gunicorn_workers") == count
+        cpu_before = await workers.value("process_cpu_seconds_total", role="worker")
+
+        os.kill(first[0], signal.SIGKILL)
+        async with until(20) as pause:
+            while await workers.value("gunicorn_worker_exits_total", reason="crashed") != 1:
+                await pause()
+        workers.process.send_signal(signal.SIGHUP)
+        await replaced(workers, first)
+        assert await counted(workers) == (30, 30)
+        assert await workers.value("process_cpu_seconds_total", role="worker") >= cpu_before
+
+        await create_tasks(workers, 30)
+        assert await counted(workers) == (60, 60)
+        async with until(20) as pause:  # with one worker its replacement may be told to stop as well
+            while await workers.value("gunicorn_worker_exits_total", reason="stopped") < count - 1:
+                await pause()
+        owners = {path.stem.rpartition("_")[2] for path in (workers.run_dir / "metrics").glob("*.db")}
+        assert owners == {"arbiter", "archive", *map(str, workers.children())}
+    lines = workers.log.read_text()
+    assert MARKER not in lines
+    assert "Bearer" not in lines
+    assert all(line.startswith("{") for line in lines.splitlines())
+
+
+async def test_a_worker_that_reached_its_number_of_requests_is_replaced_without_a_lost_one(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with run_workers(
+        tmp_path, database_url, workers=2, max_requests=40, max_requests_jitter=20
+    ) as workers:
+        limits = httpx.Limits(max_connections=4)
+        async with httpx.AsyncClient(
+            base_url=workers.url, headers=workers.authorization("alice"), limits=limits
+        ) as client:
+            async with asyncio.timeout(60):
+                sent = 0
+                while await workers.value("gunicorn_worker_exits_total", reason="recycled") < 2:
+                    answers = await asyncio.gather(*(client.get("/api/alice/tasks") for _ in range(8)))
+                    assert {answer.status_code for answer in answers} == {200}
+                    sent += 8
+        assert await workers.value(REQUESTS, http_route=ROUTE, http_response_status_code="200") == sent
+
+
+async def test_a_worker_that_hangs_is_killed_counted_and_replaced(tmp_path: Path, database_url: str) -> None:
+    async with run_workers(tmp_path, database_url, workers=1, worker_timeout_seconds=3) as workers:
+        hung = workers.children()
+        os.kill(hung[0], signal.SIGSTOP)
+        async with until(20) as pause:
+            while workers.children() == hung or not workers.children():
+                await pause()
+        async with until(20) as pause:
+            while True:
+                try:
+                    assert await workers.value("gunicorn_worker_exits_total", reason="timeout") == 1
+                    break
+                except httpx.TransportError:
+                    await pause()
+
+
+async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
+    tmp_path: Path, database_url: str
+) -> None:
+    blocker = await asyncpg.connect(database_url)
+    async with run_workers(tmp_path, database_url, workers=2) as workers:
+        await create_tasks(workers, 1)  # the user is known and the blocked statement the only one
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+            under_way = asyncio.create_task(create_tasks(workers, 1))
+            async with until(5) as pause:
+                while not await blocker.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await pause()
+            workers.process.send_signal(signal.SIGTERM)
+            async with until(5) as pause:
+                while "Handling signal: term" not in workers.log.read_text():
+                    await pause()
+        await under_way
+        assert await workers.stop() == 0
+    await blocker.close()
+    ends = [line for line in workers.lines() if line["event"] == "Application shutdown complete."]
+    assert len(ends) == 2
+
+
+async def test_draining_reaches_every_worker(tmp_path: Path, database_url: str) -> None:
+    async with run_workers(tmp_path, database_url, workers=2) as workers, httpx.AsyncClient() as client:
+        environment = {**os.environ, "RUN_DIR": str(workers.run_dir), "OPS_PORT": str(workers.ops_port)}
+
+        def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", f"backend.process.{module}", *arguments]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+        assert (await asyncio.to_thread(run, "probe", "/readyz")).returncode == 0
+        assert (await asyncio.to_thread(run, "drain", "0.5")).returncode == 0
+        for _ in range(10):
+            ready = await client.get(f"{workers.ops_url}/readyz", headers={"Connection": "close"})
+            assert (ready.status_code, ready.json()["reason"]) == (503, "draining")
+            answer = await client.get(f"{workers.url}/health")
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert (await client.get(f"{workers.ops_url}/livez")).status_code == 200
+        probe = await asyncio.to_thread(run, "probe", "/readyz")
+        assert probe.returncode == 1
+        assert re.match(r"probe: /readyz answers 503: .*draining", probe.stderr)
+
+
+async def test_probes_and_metrics_are_not_for_the_public(tmp_path: Path, database_url: str) -> None:
+    async with run_workers(tmp_path, database_url) as workers, httpx.AsyncClient() as client:
+        for path in ("/metrics", "/livez", "/readyz"):
+            assert (await client.get(workers.url + path)).status_code == 404
+            assert (await client.get(workers.ops_url + path)).status_code == 200
+        assert (await client.get(f"{workers.url}/health")).json() == {"status": "ok"}
+        assert (await client.get(f"{workers.ops_url}/api/alice/tasks")).status_code == 404
+
+
+async def test_a_schema_that_is_behind_is_refused_in_one_line(
+    tmp_path: Path, empty_database_url: str
+) -> None:
+    with pytest.raises(AssertionError, match="behind: run `task-service migrate` first"):
+        async with run_workers(tmp_path, empty_database_url):
+            pass
+    assert len((tmp_path / "log").read_text().splitlines()) == 1
+
+
+async def test_a_setting_that_is_impossible_is_refused_in_one_line(tmp_path: Path, database_url: str) -> None:
+    with pytest.raises(AssertionError, match="task-service: WORKERS: Input should be less than"):
+        async with run_workers(tmp_path, database_url, workers=1000):
+            pass
+    assert len((tmp_path / "log").read_text().splitlines()) == 1
