@@ -1,0 +1,130 @@
+"""A page costs the same at ten tasks and at a million, first or deep: read in order from an index, never sorted."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any, get_args
+
+import asyncpg
+import pytest
+
+from backend.db.statement import Statement
+from backend.db.task_statements import GET, select_page
+from backend.schemas.task_page import Order, Sort
+from tests.support.database import Server
+
+LARGE, SMALL = "user-with-a-million-tasks", "user-with-ten-tasks"
+PAGE = 51
+# A page of 51 rows: three or four levels of an index, then a heap page for each row at the worst.
+MOST_PAGES = 51 + 12
+BOTH = (False, True)
+VARIANTS = list(product(get_args(Sort), get_args(Order), BOTH, BOTH))
+
+type Connection = asyncpg.Connection[asyncpg.Record]
+
+
+@pytest.fixture(scope="module")
+async def large(migrated_server: tuple[Server, str]) -> AsyncIterator[Connection]:
+    server, template = migrated_server
+    async with server.database(template) as url:
+        connection = await asyncpg.connect(url)
+        indexes = await connection.fetch(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexname LIKE 'ix_%'"
+        )
+        for index in indexes:  # built afterwards, which takes half the time
+            await connection.execute(f"DROP INDEX {index['indexname']}")
+        await connection.execute(
+            "INSERT INTO users (id, name, email) SELECT id, id, id FROM unnest($1::text[]) AS id",
+            [LARGE, SMALL],
+        )
+        await connection.execute(
+            # Nine of ten are completed; each order differs from that of the ids.
+            """
+            INSERT INTO tasks (user_id, title, completed, created_at, updated_at)
+            SELECT $1, md5(n::text), n % 10 <> 0, now() - n * interval '1 second',
+                   now() - ((n::bigint * 7919) % 1000003) * interval '1 second'
+            FROM generate_series(1, 1000000) AS n
+            """,
+            LARGE,
+        )
+        await connection.execute(
+            "INSERT INTO tasks (user_id, title) SELECT $1, md5(n::text) FROM generate_series(1, 10) AS n",
+            SMALL,
+        )
+        for index in indexes:
+            await connection.execute(index["indexdef"])
+        await connection.execute("VACUUM ANALYZE tasks")
+        await connection.execute("SET jit = off")
+        yield connection
+        await connection.close()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+async def explain(connection: Connection, statement: Statement, mode: str, **values: Any) -> dict[str, Any]:
+    """Run the very SQL as a prepared statement and return the plan that PostgreSQL took."""
+    parameters = statement._parameters
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    rows = await connection.fetch(
+        f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement.sql}",
+        *(statement._constants.get(name, values.get(name)) for name in parameters),
+    )
+    plan: dict[str, Any] = json.loads(rows[0][0])[0]["Plan"]
+    return plan
+
+
+def pages(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def deep_position(connection: Connection, sort: Sort) -> dict[str, Any]:
+    """Return the place of a pending task in the middle of the list."""
+    row = await connection.fetchrow(
+        "SELECT id, created_at, updated_at, title FROM tasks WHERE user_id = $1 AND title = md5('500000')",
+        LARGE,
+    )
+    assert row is not None
+    return {"after_key": row[sort], "after_id": row["id"]}
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize(("sort", "order", "filtered", "continued"), VARIANTS)
+async def test_page_is_read_in_order_from_an_index(
+    large: Connection, sort: Sort, order: Order, mode: str, *, filtered: bool, continued: bool
+) -> None:
+    statement = select_page(sort, order, filtered=filtered, searching=False, continued=continued)
+    values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE}
+    if filtered:
+        values["completed"] = False  # the rare ones, between a million others
+    if continued:
+        values |= await deep_position(large, sort)
+    plan = await explain(large, statement, mode, **values)
+    assert {node["Node Type"] for node in nodes(plan)} <= {"Limit", "Index Scan"}
+    assert plan["Actual Rows"] == PAGE
+    assert pages(plan) <= MOST_PAGES
+    assert all(node.get("Rows Removed by Filter", 0) == 0 for node in nodes(plan))
+
+
+async def test_one_task_costs_the_same_for_both_users(large: Connection) -> None:
+    costs = {}
+    for user_id in (LARGE, SMALL):
+        task_id = await large.fetchval("SELECT max(id) FROM tasks WHERE user_id = $1", user_id)
+        plan = await explain(large, GET, "force_generic_plan", user_id=user_id, task_id=task_id)
+        assert plan["Node Type"] == "Index Scan"
+        costs[user_id] = pages(plan)
+    # With ten tasks the planner may as well read all of them by another index.
+    assert costs[LARGE] <= 5
+    assert costs[SMALL] <= 12
+
+
+async def test_position_in_the_future_or_past_reads_no_more(large: Connection) -> None:
+    statement = select_page("created_at", "desc", filtered=False, searching=False, continued=True)
+    for time in (datetime.now(UTC) - timedelta(days=36500), datetime.now(UTC) + timedelta(days=36500)):
+        values = {"user_id": LARGE, "row_count": PAGE, "after_key": time, "after_id": 1}
+        plan = await explain(large, statement, "force_generic_plan", **values)
+        assert pages(plan) <= MOST_PAGES
