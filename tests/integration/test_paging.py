@@ -1,0 +1,108 @@
+"""A list walked by cursor, while others change it, neither repeats nor misses a task that was there throughout."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.support.service import User
+
+ORDERS = [(sort, order) for sort in ("created_at", "updated_at", "title") for order in ("asc", "desc")]
+
+
+async def walk(user: User, **query: Any) -> AsyncIterator[list[dict[str, Any]]]:
+    cursor = None
+    while True:
+        page = await user.list(**query, **({"cursor": cursor} if cursor else {}))
+        yield page["tasks"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+async def create_many(user: User, titles: list[str]) -> list[dict[str, Any]]:
+    return await asyncio.gather(*(user.create(title) for title in titles))
+
+
+@pytest.mark.parametrize(("sort", "order"), ORDERS)
+async def test_walk_sees_each_task_that_stays_once(alice: User, sort: str, order: str) -> None:
+    chance = random.Random(f"{sort} {order}")  # noqa: S311 - a test's, that can be repeated
+    # Few titles, so that many keys are equal.
+    stay = await create_many(alice, [f"Task {chance.randrange(8)}" for _ in range(24)])
+    leave = await create_many(alice, [f"Task {chance.randrange(8)}" for _ in range(12)])
+    seen: list[dict[str, Any]] = []
+    async for tasks in walk(alice, sort=sort, order=order, limit=chance.randrange(1, 9)):
+        seen += tasks
+        changes = [alice.create(f"Task {chance.randrange(8)}") for _ in range(chance.randrange(3))]
+        if leave:
+            gone = leave.pop(chance.randrange(len(leave)))
+            await alice.request("DELETE", f"/{gone['id']}")
+        await asyncio.gather(*changes)
+        if len(seen) > 500:
+            pytest.fail("the walk does not end")
+    ids = [task["id"] for task in seen]
+    assert len(ids) == len(set(ids))
+    assert {task["id"] for task in stay} <= set(ids)
+    keys = [(task["title"].lower() if sort == "title" else task[sort], task["id"]) for task in seen]
+    assert keys == sorted(keys, reverse=order == "desc")
+
+
+@pytest.mark.parametrize(
+    "query", [{"status": "completed"}, {"search": "even"}, {"status": "pending", "search": "odd"}]
+)
+async def test_walk_of_a_filtered_list(alice: User, query: dict[str, str]) -> None:
+    for number in range(12):
+        await alice.create("even" if number % 2 == 0 else "odd", completed=number % 2 == 0)
+    pages = [tasks async for tasks in walk(alice, limit=2, **query)]
+    assert [len(tasks) for tasks in pages] == [2, 2, 2]
+    assert len({task["id"] for tasks in pages for task in tasks}) == 6
+
+
+async def test_link_header_leads_to_the_same_page(alice: User) -> None:
+    await create_many(alice, ["a & b"] * 3)
+    answer = await alice.request("GET", params={"limit": 1, "search": "a & b", "sort": "title"})
+    target, _, relation = answer.headers["link"].partition("; ")
+    assert relation == 'rel="next"'
+    query = parse_qs(urlsplit(target.strip("<>")).query)
+    assert query["cursor"] == [answer.json()["next_cursor"]]
+    following = await alice.client.get(str(answer.request.url.join(target.strip("<>"))))
+    assert following.json() == await alice.list(
+        limit=1, search="a & b", sort="title", cursor=query["cursor"][0]
+    )
+
+
+async def test_last_page_has_no_link(alice: User) -> None:
+    await create_many(alice, ["One", "Two"])
+    answer = await alice.request("GET", params={"limit": 2})
+    assert answer.json()["next_cursor"] is None
+    assert "link" not in answer.headers
+
+
+async def test_changed_cursor_is_refused(alice: User) -> None:
+    await create_many(alice, ["One", "Two"])
+    cursor = (await alice.list(limit=1))["next_cursor"]
+    changed = [cursor[:i] + ("A" if cursor[i] != "A" else "B") + cursor[i + 1 :] for i in range(len(cursor))]
+    changed += [cursor[:i] for i in range(1, len(cursor), 5)]
+    changed += [cursor + "A", cursor + "=", cursor.swapcase(), "x", "%00", "é"]
+    for each in changed:
+        answer = await alice.request("GET", params={"limit": 1, "cursor": each})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query/cursor"), each
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"sort": "updated_at"}, {"order": "asc"}, {"status": "pending"}, {"search": "T"}, {"sort": "title"}],
+)
+async def test_cursor_of_another_list_is_refused(alice: User, other: dict[str, str]) -> None:
+    await create_many(alice, ["One", "Two"])
+    cursor = (await alice.list(limit=1))["next_cursor"]
+    assert (await alice.request("GET", params={"cursor": cursor, **other})).status_code == 422
+
+
+async def test_cursor_of_another_user_is_refused(alice: User, bob: User) -> None:
+    await create_many(alice, ["One", "Two"])
+    cursor = (await alice.list(limit=1))["next_cursor"]
+    assert (await bob.request("GET", params={"cursor": cursor})).status_code == 422
