@@ -136,8 +136,18 @@ async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
     assert len(ends) == 2
 
 
-async def test_draining_reaches_every_worker(tmp_path: Path, database_url: str) -> None:
-    async with run_workers(tmp_path, database_url, workers=2) as workers, httpx.AsyncClient() as client:
+async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with (
+        run_workers(tmp_path, database_url, through_command=True, workers=2) as workers,
+        httpx.AsyncClient() as client,
+    ):
+        for path in ("/metrics", "/livez", "/readyz"):
+            assert (await client.get(workers.url + path)).status_code == 404
+            assert (await client.get(workers.ops_url + path)).status_code == 200
+        assert (await client.get(f"{workers.url}/health")).json() == {"status": "ok"}
+        assert (await client.get(f"{workers.ops_url}/api/alice/tasks")).status_code == 404
         environment = {**os.environ, "RUN_DIR": str(workers.run_dir), "OPS_PORT": str(workers.ops_port)}
 
         def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -157,26 +167,17 @@ async def test_draining_reaches_every_worker(tmp_path: Path, database_url: str) 
         assert re.match(r"probe: /readyz answers 503: .*draining", probe.stderr)
 
 
-async def test_probes_and_metrics_are_not_for_the_public(tmp_path: Path, database_url: str) -> None:
-    async with run_workers(tmp_path, database_url) as workers, httpx.AsyncClient() as client:
-        for path in ("/metrics", "/livez", "/readyz"):
-            assert (await client.get(workers.url + path)).status_code == 404
-            assert (await client.get(workers.ops_url + path)).status_code == 200
-        assert (await client.get(f"{workers.url}/health")).json() == {"status": "ok"}
-        assert (await client.get(f"{workers.ops_url}/api/alice/tasks")).status_code == 404
-
-
 async def test_a_schema_that_is_behind_is_refused_in_one_line(
     tmp_path: Path, empty_database_url: str
 ) -> None:
     with pytest.raises(AssertionError, match="behind: run `task-service migrate` first"):
-        async with run_workers(tmp_path, empty_database_url):
+        async with run_workers(tmp_path, empty_database_url, through_command=True):
             pass
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
 async def test_a_setting_that_is_impossible_is_refused_in_one_line(tmp_path: Path, database_url: str) -> None:
     with pytest.raises(AssertionError, match="task-service: WORKERS: Input should be less than"):
-        async with run_workers(tmp_path, database_url, workers=1000):
+        async with run_workers(tmp_path, database_url, through_command=True, workers=1000):
             pass
     assert len((tmp_path / "log").read_text().splitlines()) == 1

@@ -1,0 +1,72 @@
+# Targets: `runtime` (the default) serves; `dev` reloads code that is synced into it.
+# Needs BuildKit. In production pin PYTHON_IMAGE by its digest.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
+ARG UV_VERSION=0.13.9
+ARG SBOM_TOOL_VERSION=7.5.0
+ENV UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_PYTHON_DOWNLOADS=never \
+    VIRTUAL_ENV=/app/.venv
+RUN --mount=type=cache,target=/root/.cache/pip pip install --root-user-action=ignore uv==${UV_VERSION}
+RUN uv venv --python "$(command -v python3)" ${VIRTUAL_ENV}
+WORKDIR /src
+# Dependencies first: they change less often than the code.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=bind,source=requirements.lock,target=requirements.lock \
+    uv pip sync --require-hashes requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY backend backend
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv pip install --no-deps . \
+ && mkdir -p ${VIRTUAL_ENV}/share \
+ && uvx --from cyclonedx-bom==${SBOM_TOOL_VERSION} cyclonedx-py environment \
+        --output-reproducible --output-file ${VIRTUAL_ENV}/share/sbom.cdx.json ${VIRTUAL_ENV}/bin/python
+
+FROM ${PYTHON_IMAGE} AS dev
+ENV PATH=/app/.venv/bin:${PATH} \
+    PYTHONPATH=/app \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 \
+    RUN_DIR=/run/app
+COPY --from=build /usr/local/bin/uv /usr/local/bin/uv
+WORKDIR /app
+RUN install -d -o 10001 -g 10001 /app /run/app
+RUN --mount=type=cache,target=/root/.cache/uv \
+    --mount=type=bind,source=requirements-dev.lock,target=requirements-dev.lock \
+    uv venv .venv && UV_LINK_MODE=copy uv pip sync --require-hashes requirements-dev.lock
+# Owned by the user that runs: live update writes here as that user.
+COPY --chown=10001:10001 pyproject.toml README.md LICENSE ./
+COPY --chown=10001:10001 backend backend
+RUN --mount=type=cache,target=/root/.cache/uv UV_LINK_MODE=copy uv pip install --no-deps --editable .
+USER 10001:10001
+EXPOSE 8000
+CMD ["uvicorn", "backend.main:app", "--reload", "--reload-dir", "backend", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]
+
+FROM ${PYTHON_IMAGE} AS runtime
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="task-service" \
+      org.opencontainers.image.description="A task service: FastAPI on PostgreSQL behind a Better Auth frontend" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+ENV PATH=/app/.venv/bin:${PATH} \
+    PYTHONDONTWRITEBYTECODE=1 \
+    ENVIRONMENT=production \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    OPS_PORT=9000 \
+    RUN_DIR=/run/app
+RUN install -d -o 10001 -g 10001 /run/app
+COPY --from=build /app/.venv /app/.venv
+WORKDIR /app
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+EXPOSE 8000 9000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s \
+    CMD ["python", "-m", "backend.process.probe"]
+ENTRYPOINT ["task-service"]
+CMD ["serve"]

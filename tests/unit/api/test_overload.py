@@ -1,0 +1,68 @@
+"""A worker answers as many requests at once as it can, each within its time."""
+
+import asyncio
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from backend.api.middleware.overload import OverloadMiddleware
+
+
+class Inner:
+    """An application that answers when it is let."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.entered = asyncio.Semaphore(0)
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        self.entered.release()
+        await self.may_answer.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+
+async def call(app: OverloadMiddleware, path: str = "/api/alice/tasks") -> tuple[int, dict[bytes, bytes]]:
+    started: list[Message] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            started.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "state": {"request_id": "1"}}
+    await app(scope, receive, send)
+    return started[0]["status"], dict(started[0]["headers"])
+
+
+async def test_beyond_its_capacity_a_worker_answers_503_and_probes_still_pass() -> None:
+    inner = Inner()
+    app = OverloadMiddleware(inner, max_concurrent=2, timeout_seconds=5)
+    under_way = [asyncio.create_task(call(app)) for _ in range(2)]
+    await inner.entered.acquire()
+    await inner.entered.acquire()
+    status, headers = await call(app)
+    assert (status, headers[b"retry-after"]) == (503, b"1")
+    probe = asyncio.create_task(call(app, "/livez"))
+    inner.may_answer.set()
+    assert (await probe)[0] == 200
+    assert [(await task)[0] for task in under_way] == [200, 200]
+    assert (await call(app))[0] == 200
+
+
+async def test_an_answer_that_takes_too_long_is_504_and_frees_its_place() -> None:
+    inner = Inner()
+    app = OverloadMiddleware(inner, max_concurrent=1, timeout_seconds=0.05)
+    assert (await call(app))[0] == 504
+    inner.may_answer.set()
+    assert (await call(app))[0] == 200
+
+
+async def test_a_timeout_of_something_else_is_not_taken_for_ours() -> None:
+    async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await call(OverloadMiddleware(failing, max_concurrent=1, timeout_seconds=5))

@@ -1,0 +1,40 @@
+"""The commands that a platform runs inside the container."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.process.drain import drain_file
+from tests.support.workers import free_port
+
+
+def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"backend.process.{module}", *arguments]
+    variables = {**os.environ, **environment}
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+def test_draining_marks_the_folder(tmp_path: Path) -> None:
+    assert run("drain", "0", RUN_DIR=str(tmp_path)).returncode == 0
+    assert drain_file(tmp_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "folder", "reason"),
+    [("soon", "", "drain: 'soon' is no number of seconds"), ("0", "missing", "is RUN_DIR right?")],
+)
+def test_draining_says_why_it_cannot(tmp_path: Path, seconds: str, folder: str, reason: str) -> None:
+    result = run("drain", seconds, RUN_DIR=str(tmp_path / folder))
+    assert result.returncode == 1
+    assert reason in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_probe_of_nothing_fails_in_one_line() -> None:
+    result = run("probe", "/livez", OPS_PORT=str(free_port()), http_proxy="http://127.0.0.1:9")
+    assert result.returncode == 1
+    assert result.stderr.startswith("probe: /livez does not answer: ")
+    assert len(result.stderr.splitlines()) == 1
