@@ -1,0 +1,164 @@
+"""The embedded PostgreSQL: there in a moment, gone with its owner, and its data still there."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from backend.config import ConfigurationError
+from backend.db import embedded_place
+from backend.db.embedded import embedded_postgres
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from backend.db.embedded import embedded_postgres
+
+async def main():
+    async with embedded_postgres(Path(sys.argv[1])) as url:
+        print(url, flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def run(url: str, sql: str) -> object:
+    connection = await asyncpg.connect(url, timeout=5)
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
+async def answers(url: str) -> bool:
+    try:
+        await run(url, "SELECT 1")
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
+
+
+async def start_owner(folder: Path) -> tuple[asyncio.subprocess.Process, str]:
+    owner = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    assert owner.stdout is not None
+    return owner, (await owner.stdout.readline()).decode().strip()
+
+
+async def test_data_is_kept_over_a_restart(postgres_folder: Path) -> None:
+    folder = postgres_folder / "restart"
+    async with embedded_postgres(folder) as url:
+        await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    assert not await answers(url)
+    async with embedded_postgres(folder) as again:
+        assert again == url
+        assert await run(again, "SELECT answer FROM kept") == 42
+
+
+async def test_killed_owner_takes_the_server_with_it_and_the_next_start_recovers(
+    postgres_folder: Path,
+) -> None:
+    folder = postgres_folder / "killed"
+    owner, url = await start_owner(folder)
+    await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    owner.send_signal(signal.SIGKILL)
+    await owner.communicate()
+    async with asyncio.timeout(5):
+        while await answers(url):  # noqa: ASYNC110 - the state is the server's
+            await asyncio.sleep(0.02)
+    async with embedded_postgres(folder) as again:
+        assert await run(again, "SELECT answer FROM kept") == 42
+
+
+async def test_killed_server_recovers(postgres_folder: Path) -> None:
+    folder = postgres_folder / "crashed"
+    owner, url = await start_owner(folder)
+    await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    server = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
+    for process in (owner.pid, server):
+        os.kill(process, signal.SIGKILL)
+    await owner.communicate()
+    async with embedded_postgres(folder) as again:
+        assert await run(again, "SELECT answer FROM kept") == 42
+
+
+async def test_second_process_joins_and_leaves_the_server_running(postgres_folder: Path) -> None:
+    folder = postgres_folder / "joined"
+    owner, url = await start_owner(folder)
+    async with embedded_postgres(folder) as joined:
+        assert joined == url
+    assert await answers(url)
+    owner.terminate()
+    await owner.communicate()
+
+
+async def test_two_starts_at_once_share_one_server(postgres_folder: Path) -> None:
+    owners = await asyncio.gather(*(start_owner(postgres_folder / "together") for _ in range(3)))
+    assert len({url for _, url in owners}) == 1
+    assert await answers(owners[0][1])
+    for owner, _ in owners:
+        owner.terminate()
+        await owner.communicate()
+
+
+async def test_two_checkouts_do_not_meet(postgres_folder: Path) -> None:
+    async with (
+        embedded_postgres(postgres_folder / "one") as one,
+        embedded_postgres(postgres_folder / "two") as two,
+    ):
+        await run(one, "CREATE TABLE only_in_one ()")
+        assert await run(two, "SELECT to_regclass('only_in_one')") is None
+
+
+async def test_long_path(postgres_folder: Path) -> None:
+    folder = postgres_folder / ("deep-" * 20) / ("deeper-" * 15)
+    folder.mkdir(parents=True)
+    async with embedded_postgres(folder) as url:
+        assert await answers(url)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+async def test_root_works_below_a_folder_that_nobody_else_may_enter(
+    postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = postgres_folder / "private" / "project"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o700)
+    monkeypatch.setattr(embedded_place, "_ROOT_FOLDER", postgres_folder / "elsewhere")
+    async with embedded_postgres(folder / "data") as url:
+        assert "elsewhere" in url
+        await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    async with embedded_postgres(folder / "data") as url:
+        assert await run(url, "SELECT answer FROM kept") == 42
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_interrupted_set_up_is_begun_again(postgres_folder: Path) -> None:
+    folder = postgres_folder / "interrupted"
+    half_made = folder / "sockets" / "initdb"
+    half_made.mkdir(parents=True)
+    (half_made / "PG_VERSION").write_text("18")
+    (folder / "postgres").mkdir()
+    async with embedded_postgres(folder) as url:
+        assert await answers(url)
+
+
+async def test_server_that_cannot_start_says_where_to_look(postgres_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"postgres\.log says why"):
+        async with embedded_postgres(postgres_folder / "refused", {"shared_buffers": "nonsense"}):
+            pass
+
+
+async def test_missing_binaries_say_what_to_do(
+    postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_place, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigurationError, match="set DATABASE_URL"):
+        async with embedded_postgres(postgres_folder / "none"):
+            pass
