@@ -1,9 +1,5 @@
 """Settings: every environment variable, typed, described, and refused in plain words when impossible."""
 
-import contextlib
-import os
-import secrets
-import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import SettingsConfigDict
 
 from backend.process_config import Items, ProcessSettings
+from backend.secret_sources import ConfigurationError, development_secret, read_secret
 
 __all__ = [
     "DESCRIPTION_MAX_LENGTH",
@@ -27,10 +24,6 @@ SECRET_MIN_LENGTH = 32
 # Limits of the contract, which no deployment may change: the tables keep the same ones.
 TITLE_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 10_000
-
-
-class ConfigurationError(Exception):
-    """The service cannot start with these settings; the text names the variable and the remedy."""
 
 
 class Settings(ProcessSettings):
@@ -183,11 +176,13 @@ class Settings(ProcessSettings):
 
     def database_address(self) -> str | None:
         """Return the PostgreSQL URL in force now, or None for the embedded one."""
-        return _secret("DATABASE_URL", self.database_url, self.database_url_file)
+        return read_secret("DATABASE_URL", self.database_url, self.database_url_file)
 
     def migration_address(self) -> str | None:
         """Return the URL for migrations: DATABASE_MIGRATION_URL, else DATABASE_URL."""
-        own = _secret("DATABASE_MIGRATION_URL", self.database_migration_url, self.database_migration_url_file)
+        own = read_secret(
+            "DATABASE_MIGRATION_URL", self.database_migration_url, self.database_migration_url_file
+        )
         return own or self.database_address()
 
     def signing_secret(self) -> str:
@@ -196,7 +191,7 @@ class Settings(ProcessSettings):
         Raises:
             ConfigurationError: It is shorter than 32 characters, or its file cannot be read.
         """
-        secret = _secret("BETTER_AUTH_SECRET", self.better_auth_secret, self.better_auth_secret_file)
+        secret = read_secret("BETTER_AUTH_SECRET", self.better_auth_secret, self.better_auth_secret_file)
         if secret is None:
             return self._development_secret
         if len(secret) < SECRET_MIN_LENGTH:
@@ -208,17 +203,7 @@ class Settings(ProcessSettings):
 
     @cached_property
     def _development_secret(self) -> str:
-        """A secret of this checkout, made on first use, so that none stands in the code."""
-        path = self.data_dir / "development-secret"
-        if not path.exists():
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self.data_dir) as file:
-                file.write(secrets.token_urlsafe(48))
-                file.flush()
-                # A link appears whole and only once, however many processes start together.
-                with contextlib.suppress(FileExistsError):
-                    os.link(file.name, path)
-        return path.read_text()
+        return development_secret(self.data_dir)
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -239,12 +224,3 @@ def load_settings(**overrides: Any) -> Settings:
 def _sentence(error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message
-
-
-def _secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:
-    if file is None:
-        return value.get_secret_value() if value is not None else None
-    try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({type(error).__name__})") from error

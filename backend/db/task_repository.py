@@ -74,13 +74,16 @@ class TaskRepository:
         rows = await self._database.fetch(tasks.INSERT, **_new(user_id, new))
         return _row(rows[0])
 
-    async def create_once(self, user_id: str, new: TaskCreate, key: str) -> StoredTask:
+    async def create_once(self, user_id: str, new: TaskCreate, key: str) -> tuple[StoredTask, bool]:
         """Write a new task, unless `key` has already written one: then return that one as it was.
 
         Args:
             user_id: Whose task and whose key.
             new: The task.
             key: The Idempotency-Key; it counts for 24 hours.
+
+        Returns:
+            The task, and whether this call wrote it.
 
         Raises:
             IdempotencyKeyInProgress: Another request with this key has not ended.
@@ -89,7 +92,7 @@ class TaskRepository:
         """
         fingerprint = hashlib.sha256(new.model_dump_json().encode()).digest()
 
-        async def work(connection: Connection) -> StoredTask:
+        async def work(connection: Connection) -> tuple[StoredTask, bool]:
             async def run(statement: Statement, **values: Any) -> list[asyncpg.Record]:
                 return await statement.fetch(connection, {"user_id": user_id, "key": key} | values)
 
@@ -100,11 +103,11 @@ class TaskRepository:
             if found := await run(users.FIND_KEY):
                 if found[0]["fingerprint"] != fingerprint:
                     raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
-                return msgspec.json.decode(found[0]["answer"], type=StoredTask)
+                return msgspec.json.decode(found[0]["answer"], type=StoredTask), False
             await run(users.FORGET_EXPIRED_KEYS)
             stored = _row((await run(tasks.INSERT, **_new(user_id, new)))[0])
             await run(users.STORE_KEY, fingerprint=fingerprint, answer=msgspec.json.encode(stored))
-            return stored
+            return stored, True
 
         return await self._database.transaction(work)
 

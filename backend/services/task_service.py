@@ -67,13 +67,11 @@ class TaskService:
         """
         with service_span("create task"):
             try:
-                stored = await self._create(owner, new, idempotency_key)
+                return await self._create(owner, new, idempotency_key)
             except UserNotRegistered:
                 # The first task of a user whom the frontend keeps elsewhere.
                 await self._repository.register(owner.user_id, name=owner.name or "", email=owner.email)
-                stored = await self._create(owner, new, idempotency_key)
-            tasks_created.inc()
-            return stored
+                return await self._create(owner, new, idempotency_key)
 
     async def update(
         self, owner: Principal, task_id: int, change: TaskUpdate, precondition: Precondition
@@ -106,8 +104,12 @@ class TaskService:
 
     async def _create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> StoredTask:
         if idempotency_key is None:
-            return await self._repository.create(owner.user_id, new)
-        return await self._repository.create_once(owner.user_id, new, idempotency_key)
+            stored, is_new = await self._repository.create(owner.user_id, new), True
+        else:
+            stored, is_new = await self._repository.create_once(owner.user_id, new, idempotency_key)
+        if is_new:  # a replayed answer is no second task
+            tasks_created.inc()
+        return stored
 
     async def _refuse(self, owner: Principal, task_id: int, precondition: Precondition) -> NoReturn:
         """Say why nothing was written: no task, or not at the version asked for."""
