@@ -1,0 +1,146 @@
+"""`docker compose up`: the whole service on one machine, watched, and outliving its database's absence."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from backend.auth.development_token import make_token
+from backend.config import Settings
+from tests.support.docker import Compose, docker, require_docker, wait_for
+from tests.support.workers import free_port
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+
+PARENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Deployment:
+    """The running project, and a client of it."""
+
+    def __init__(self) -> None:
+        secret = secrets.token_hex(32)
+        self.ports = {name: str(free_port()) for name in ("PORT", "PROMETHEUS_PORT", "JAEGER_PORT")}
+        self.compose = Compose(
+            f"task-service-test-{secrets.token_hex(4)}",
+            {
+                # What a registry holds, or its stand-in: any recent version will do here.
+                "PROMETHEUS_IMAGE": os.environ.get("PROMETHEUS_IMAGE", "prom/prometheus"),
+                "JAEGER_IMAGE": os.environ.get("JAEGER_IMAGE", "jaegertracing/all-in-one"),
+                "POSTGRES_PASSWORD": secrets.token_hex(16),
+                "BETTER_AUTH_SECRET": secret,
+                "COMPOSE_PROFILES": "obs",
+                **self.ports,
+            },
+        )
+        token = make_token(
+            Settings(_env_file=None, better_auth_secret=secret), "alice", lifetime_seconds=3600
+        )
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.ports['PORT']}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=10,
+        )
+
+    def up(self) -> None:
+        # Grafana's image cannot be had everywhere; its provisioning is checked apart.
+        self.compose("up", "--build", "--wait", "--detach", "db", "migrate", "api", check=False)
+        self.compose("up", "--detach", "--no-build", "prometheus", "jaeger")
+        wait_for(lambda: self.compose.states()["api"]["Health"] == "healthy" or None, 60)
+
+    def ask(self, port: str, path: str, **query: str) -> Any:
+        return httpx.get(f"http://127.0.0.1:{self.ports[port]}{path}", params=query, timeout=10).json()
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    require_docker()
+    deployment = Deployment()
+    try:
+        deployment.up()
+        yield deployment
+    finally:
+        deployment.client.close()
+        deployment.compose("down", "--volumes", "--timeout", "5")
+
+
+def test_it_migrates_once_then_serves_hardened(deployment: Deployment) -> None:
+    states = deployment.compose.states()
+    assert (states["migrate"]["State"], states["migrate"]["ExitCode"]) == ("exited", 0)
+    container = states["api"]["ID"]
+    template = (
+        "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.Config.User}}"
+    )
+    assert docker("inspect", container, "--format", template).strip() == (
+        "true [ALL] [no-new-privileges:true] 10001:10001"
+    )
+    assert '"level":"error"' not in deployment.compose("logs", "api")
+
+
+def test_a_request_leads_to_series_and_to_a_trace_of_http_service_and_sql(deployment: Deployment) -> None:
+    parent = f"00-{PARENT_TRACE}-b7ad6b7169203331-01"
+    answer = deployment.client.post(
+        "/api/alice/tasks", json={"title": "planted-task-text"}, headers={"traceparent": parent}
+    )
+    assert answer.status_code == 201
+
+    def trace() -> list[dict[str, Any]] | None:
+        found = deployment.ask("JAEGER_PORT", f"/api/traces/{PARENT_TRACE}")["data"]
+        return found[0]["spans"] if found else None
+
+    spans = wait_for(trace, 30)
+    names = {span["operationName"] for span in spans}
+    assert names >= {"POST /api/{user_id}/tasks", "create task", "insert task"}
+    assert "planted-task-text" not in str(spans)
+
+    query = 'tasks_created_total{job="task-service"}'
+    wait_for(
+        lambda: deployment.ask("PROMETHEUS_PORT", "/api/v1/query", query=query)["data"]["result"] or None, 30
+    )
+    exemplars = wait_for(
+        lambda: (
+            deployment.ask(
+                "PROMETHEUS_PORT",
+                "/api/v1/query_exemplars",
+                query="http_server_request_duration_seconds_bucket",
+                start=str(time.time() - 300),
+                end=str(time.time() + 60),
+            )["data"]
+            or None
+        ),
+        30,
+    )
+    assert PARENT_TRACE in str(exemplars)
+    logs = deployment.compose("logs", "api")
+    assert f'"trace_id":"{PARENT_TRACE}"' in logs
+    assert "planted-task-text" not in logs
+
+
+def test_down_and_up_again_keeps_the_tasks(deployment: Deployment) -> None:
+    created = deployment.client.post("/api/alice/tasks", json={"title": "keep me"}).json()
+    deployment.compose("down", "--timeout", "30")
+    deployment.up()
+    assert deployment.client.get(f"/api/alice/tasks/{created['id']}").json() == created
+
+
+def test_while_the_database_is_away_answers_are_503_and_afterwards_all_is_well(
+    deployment: Deployment,
+) -> None:
+    deployment.compose("stop", "db")
+    started = time.monotonic()
+    answer = deployment.client.get("/api/alice/tasks")
+    seconds = time.monotonic() - started
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert "retry-after" in answer.headers
+    assert deployment.client.get("/health").status_code == 200
+    deployment.compose("start", "db")
+    started = time.monotonic()
+    wait_for(lambda: deployment.client.get("/api/alice/tasks").status_code == 200 or None, 15)
+    recovery = time.monotonic() - started
+    print(f"compose: 503 in {seconds:.2f} s, well {recovery:.1f} s after the database's start")  # noqa: T201 - the figures
+    restarts = docker("inspect", deployment.compose.states()["api"]["ID"], "--format", "{{.RestartCount}}")
+    assert restarts.strip() == "0"
