@@ -47,8 +47,7 @@ async def execute(url: str, sql: str) -> list[asyncpg.Record]:
 
 def command(*arguments: str, url: str | None = None, folder: Path = ROOT) -> str:
     """Run a program of the environment as a developer would."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    environment |= {"DATABASE_URL": url} if url else {}
+    environment = os.environ | ({"DATABASE_URL": url} if url else {})
     result = subprocess.run(
         [BIN / arguments[0], *arguments[1:]],
         cwd=folder,
