@@ -1,7 +1,7 @@
 """What a task looks like on the wire: the input of a write, and the answer."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from pydantic import (
@@ -11,9 +11,7 @@ from pydantic import (
     Field,
     StrictBool,
     StringConstraints,
-    field_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 
 from backend.config import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
@@ -63,18 +61,12 @@ class TaskUpdate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    title: Title | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
+    # Never null themselves: the default only marks what was left out (`model_fields_set`).
+    title: Title = Field(default=cast("str", None), json_schema_extra=_without_default)
     description: Description | None = Field(
         default=None, json_schema_extra=_without_default, description="null removes it."
     )
-    completed: StrictBool | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_without_default)
-
-    @field_validator("title", "completed")
-    @classmethod
-    def _not_null(cls, value: object) -> object:
-        if value is None:
-            raise ValueError("must not be null; leave the field out to keep it as it is")
-        return value
+    completed: StrictBool = Field(default=cast("bool", None), json_schema_extra=_without_default)
 
 
 class TaskResponse(BaseModel):
