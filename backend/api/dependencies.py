@@ -13,6 +13,7 @@ from backend.db.pool import Database
 from backend.errors import InvalidInput, InvalidValue, NotOwner
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import TaskCreate, TaskUpdate
+from backend.schemas.whole_number import WholeNumber
 from backend.services.task_service import TaskService
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 
 _IDEMPOTENCY_KEY_MAX_LENGTH = 255
 
-TaskIdPath = Annotated[int, Path(ge=1, le=2**63 - 1, description="The task's number.")]
+TaskIdPath = Annotated[WholeNumber, Path(ge=1, le=2**63 - 1, description="The task's number.")]
 
 
 async def owner(

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -42,6 +44,9 @@ __all__ = [
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:task-service:problem:"
+_MOST_ERRORS: Final = 20
+"""Of one answer: a body of many unknown fields must not make one that is many times as large."""
+
 _RETRY_AFTER: Final = {"Retry-After": "2"}
 
 _ANSWERS: Final[Mapping[type[DomainError], tuple[HTTPStatus, Mapping[str, str]]]] = {
@@ -107,7 +112,8 @@ def invalid_values(errors: Iterable[ErrorDetails], place: str = "") -> InvalidIn
         errors: At least one.
         place: What their locations are relative to, such as `/body`.
     """
-    return InvalidInput(*(InvalidValue(place + _pointer(error["loc"]), _sentence(error)) for error in errors))
+    told = islice(errors, _MOST_ERRORS)
+    return InvalidInput(*(InvalidValue(place + _pointer(error["loc"]), _sentence(error)) for error in told))
 
 
 def install(app: FastAPI) -> None:
@@ -152,7 +158,7 @@ def _problem(
         "title": title or status.phrase,
         "status": status.value,
         "detail": detail,
-        "instance": scope["path"],
+        "instance": quote(scope["path"]),
         "request_id": scope["state"]["request_id"],
     }
     if listed := [error._asdict() for error in errors]:

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -52,7 +52,7 @@ async def create_task(
 ) -> Response:
     """Create a task. With an `Idempotency-Key` a repeated request makes no second one."""
     stored = await service.create(owner, new, idempotency_key)
-    location = {"Location": f"{request.scope['path']}/{stored.task.id}"}
+    location = {"Location": f"{quote(request.scope['path'])}/{stored.task.id}"}
     return _task(stored, HTTPStatus.CREATED, location)
 
 

@@ -1,0 +1,20 @@
+"""Whole numbers in a path or a query, in the one way to write each."""
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+__all__ = ["WholeNumber"]
+
+_DIGITS = re.compile(r"-?(?:0|[1-9][0-9]*)")
+
+
+def _in_digits(value: object) -> object:
+    # Pydantic alone would take 1.0, +1, 1_0 and a space before it too: several addresses for one task.
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise ValueError("must be a whole number in digits")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_in_digits)]
