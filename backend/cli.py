@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, override
 
 import typer
@@ -60,7 +60,8 @@ def dev(
             asyncio.run(migrate_database(settings.migration_address() or ""))
         config = uvicorn.Config(application, log_level=settings.log_level.lower(), access_log=False)
         server = _DevelopmentServer(config, _banner(settings, bound_port))
-        server.run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+            server.run(sockets=[listener])
         if not server.started:
             raise typer.Exit(1)
 

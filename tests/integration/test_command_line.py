@@ -1,0 +1,142 @@
+"""The commands as a developer runs them."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.cli import app, settings_table
+from backend.config import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("task-service")
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def folder(postgres_folder: Path, tmp_path: Path) -> Path:
+    """A project folder that PostgreSQL's user can enter too."""
+    made = postgres_folder / tmp_path.name
+    made.mkdir()
+    return made
+
+
+async def start(folder: Path, *arguments: str, **variables: str) -> tuple[asyncio.subprocess.Process, str]:
+    """Run `task-service dev` until it says how to stop it; return what it said."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "dev",
+        *arguments,
+        cwd=folder,
+        env=os.environ | {"DATA_DIR": str(folder / "data"), "PYTHONUNBUFFERED": "1"} | variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    said = ""
+    async with asyncio.timeout(40):
+        while "Ctrl-C stops it." not in said:
+            line = await process.stdout.readline()
+            assert line, said
+            said += line.decode()
+    return process, said
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(10):
+        await process.communicate()
+    assert process.returncode == 0
+
+
+async def shell(line: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        shutil.which("bash") or "bash",
+        "-c",
+        line,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return (await process.communicate())[0].decode()
+
+
+def servers(folder: Path) -> int:
+    """Count the PostgreSQL servers of this folder."""
+    commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    return sum(b"postgres\0-D" in command and bytes(folder) in command for command in commands)
+
+
+@pytest.fixture
+async def taken_port() -> AsyncIterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+async def test_dev_serves_prints_a_curl_that_works_and_keeps_the_data(folder: Path, taken_port: int) -> None:
+    process, said = await start(folder, PORT=str(taken_port))
+    assert f"Port {taken_port} is taken" in said
+    address = re.search(r"(http://127\.0\.0\.1:\d+)/docs", said)
+    assert address is not None
+    line = said[said.index("curl ") : said.index("Ctrl-C")].replace("\\\n", " ")
+    task = json.loads(await shell(line))
+    assert (task["user_id"], task["title"]) == ("developer", "Buy milk")
+    assert servers(folder) == 1
+    await stop(process)
+    assert servers(folder) == 0
+
+    process, said = await start(folder, PORT="0")
+    line = said[said.index("curl ") : said.index("Ctrl-C")].replace("\\\n", " ")
+    listed = json.loads(await shell(re.sub(r"--json '[^']*'", "", line)))
+    assert listed["tasks"] == [task]
+    await stop(process)
+
+
+async def test_dev_insists_on_a_port_that_is_asked_for(folder: Path, taken_port: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, "dev", "--port", str(taken_port), cwd=folder, stderr=asyncio.subprocess.PIPE
+    )
+    _, error = await process.communicate()
+    assert process.returncode == 2
+    assert re.fullmatch(
+        rf"task-service: port {taken_port} cannot be had: .*; choose another with --port\n", error.decode()
+    )
+
+
+def test_dev_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db/tasks")
+    monkeypatch.setenv("BETTER_AUTH_SECRET", "x" * 32)
+    for command in ("dev", "token"):
+        result = RUNNER.invoke(app, [command])
+        assert isinstance(result.exception, ConfigurationError)
+        assert "development" in str(result.exception)
+
+
+def test_config_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@db/tasks")
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example,https://b.example")
+    result = RUNNER.invoke(app, ["config"])
+    assert "DATABASE_URL=**********" in result.output
+    assert "ALLOWED_ORIGINS=https://a.example,https://b.example" in result.output
+    assert "hunter2" not in result.output
+
+
+def test_every_variable_is_described() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert page.endswith("\n".join(settings_table()) + "\n"), "run `make docs`"
+    assert RUNNER.invoke(app, ["config", "--table"]).output == "\n".join(settings_table()) + "\n"
+
+
+def test_openapi_is_the_stored_copy() -> None:
+    assert RUNNER.invoke(app, ["openapi"]).output == (ROOT / "docs" / "openapi.json").read_text(), (
+        "run `make docs`"
+    )

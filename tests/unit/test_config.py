@@ -1,0 +1,147 @@
+"""Settings parse as people write them, and refuse in one sentence that names the variable."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from backend.config import ConfigurationError, Settings, load_settings
+from backend.secret_sources import development_secret
+
+ROOT = Path(__file__).parents[2]
+SECRET = "0123456789abcdef" * 2
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://db/tasks",
+    "BETTER_AUTH_SECRET": SECRET,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    return monkeypatch
+
+
+def load(environment: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    return load_settings()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (
+            "http://localhost:3000,https://app.example.com",
+            ("http://localhost:3000", "https://app.example.com"),
+        ),
+        (
+            " http://localhost:3000 , https://app.example.com/ ,",
+            ("http://localhost:3000", "https://app.example.com"),
+        ),
+        ("https://[::1]:8443", ("https://[::1]:8443",)),
+    ],
+)
+def test_origins_as_people_write_them(
+    environment: pytest.MonkeyPatch, written: str, read: tuple[str, ...]
+) -> None:
+    assert load(environment, ALLOWED_ORIGINS=written).allowed_origins == read
+
+
+def test_empty_variable_is_as_good_as_none(environment: pytest.MonkeyPatch) -> None:
+    assert load(environment, ALLOWED_ORIGINS="", DATABASE_URL="").allowed_origins == (
+        "http://localhost:3000",
+    )
+
+
+def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.chdir(tmp_path)
+    (tmp_path / ".env").write_text("LOG_LEVEL=WARNING\nUNKNOWN=1\n")
+    environment.setitem(Settings.model_config, "env_file", ".env")
+    assert load_settings().log_level == "WARNING"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"ALLOWED_ORIGINS": "*"},
+            "ALLOWED_ORIGINS: a wildcard cannot be used with credentials; list each origin",
+        ),
+        (
+            {"ALLOWED_ORIGINS": "app.example.com"},
+            "ALLOWED_ORIGINS: 'app.example.com' is no origin; write scheme",
+        ),
+        (
+            {"ALLOWED_ORIGINS": "https://a.example/path"},
+            "ALLOWED_ORIGINS: 'https://a.example/path' is no origin",
+        ),
+        ({"BETTER_AUTH_SECRET": "short"}, "BETTER_AUTH_SECRET has 5 characters; it needs at least 32"),
+        ({"BETTER_AUTH_SECRET_FILE": "/nowhere"}, "BETTER_AUTH_SECRET_FILE: /nowhere cannot be read"),
+        ({"BETTER_AUTH_URL": "app.example.com"}, "BETTER_AUTH_URL: must be an http or https URL"),
+        ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ({"DATABASE_POOL_MIN_SIZE": "31"}, "DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE"),
+        ({**PRODUCTION, "DEBUG": "true"}, "DEBUG must be off unless ENVIRONMENT=development"),
+        ({**PRODUCTION, "DATABASE_URL": ""}, "DATABASE_URL (or DATABASE_URL_FILE) must be set"),
+        (
+            {**PRODUCTION, "BETTER_AUTH_SECRET": ""},
+            "BETTER_AUTH_URL, or BETTER_AUTH_SECRET (or its _FILE), must be",
+        ),
+        ({**PRODUCTION, "BETTER_AUTH_SECRET": "x" * 31}, "BETTER_AUTH_SECRET has 31 characters"),
+        ({**PRODUCTION, "ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS: a wildcard"),
+    ],
+)
+def test_impossible_setting_is_refused(
+    environment: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        load(environment, **variables)
+    assert str(refusal.value).startswith(sentence)
+    assert "\n" not in str(refusal.value)
+
+
+def test_production_with_a_key_set_needs_no_secret(environment: pytest.MonkeyPatch) -> None:
+    settings = load(
+        environment, **{**PRODUCTION, "BETTER_AUTH_SECRET": ""}, BETTER_AUTH_URL="https://app.example.com"
+    )
+    assert settings.uses_jwks
+
+
+def test_secret_file_is_read_again_at_each_use(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\n")
+    settings = load(environment, BETTER_AUTH_SECRET_FILE=str(file), BETTER_AUTH_SECRET="x" * 40)
+    assert settings.signing_secret() == SECRET
+    file.write_text(SECRET[::-1])
+    assert settings.signing_secret() == SECRET[::-1]
+
+
+def test_migrations_take_their_own_address_first(environment: pytest.MonkeyPatch) -> None:
+    settings = load(environment, DATABASE_URL="postgresql://pooler/tasks")
+    assert settings.migration_address() == "postgresql://pooler/tasks"
+    settings = load(environment, DATABASE_MIGRATION_URL="postgresql://direct/tasks")
+    assert settings.migration_address() == "postgresql://direct/tasks"
+    assert settings.database_address() == "postgresql://pooler/tasks"
+
+
+def test_development_secret_is_made_once_and_is_private(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        secrets = set(pool.map(lambda _: development_secret(tmp_path / "data"), range(32)))
+    assert len(secrets) == 1
+    assert len(secrets.pop()) >= 32
+    (file,) = (tmp_path / "data").iterdir()
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_settings_never_show_a_secret(environment: pytest.MonkeyPatch) -> None:
+    settings = load(environment, DATABASE_URL="postgresql://u:hunter2@db/tasks", BETTER_AUTH_SECRET=SECRET)
+    assert not re.search(f"hunter2|{SECRET}", repr(settings) + str(settings.model_dump(mode="json")))
+
+
+def test_example_names_only_real_variables() -> None:
+    named = re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert len(named) > 4
+    compose = {"COMPOSE_PROFILES", *re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text())}
+    assert set(named) <= {name.upper() for name in Settings.model_fields} | compose
