@@ -1,5 +1,6 @@
 """The wiring of one request: who owns the path, which service answers, what the client sent."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from backend.db.pool import Database
 from backend.errors import InvalidInput, InvalidValue, NotOwner
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import TaskCreate, TaskUpdate
-from backend.schemas.whole_number import WholeNumber
+from backend.schemas.whole_number import IN_DIGITS
 from backend.services.task_service import TaskService
 
 __all__ = [
@@ -27,9 +28,9 @@ __all__ = [
     "TaskUpdateDep",
 ]
 
-_IDEMPOTENCY_KEY_MAX_LENGTH = 255
+_IDEMPOTENCY_KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 
-TaskIdPath = Annotated[WholeNumber, Path(ge=1, le=2**63 - 1, description="The task's number.")]
+TaskIdPath = Annotated[int, Path(ge=1, le=2**63 - 1, description="The task's number."), IN_DIGITS]
 
 
 async def owner(
@@ -68,18 +69,15 @@ async def idempotency_key(request: Request) -> str | None:
     keys = request.headers.getlist("idempotency-key")
     if not keys:
         return None
-    key = keys[0].strip()
-    if len(key) > 1 and key.startswith('"') and key.endswith('"'):
-        key = key[1:-1]
-    if (
-        len(keys) > 1
-        or not 0 < len(key) <= _IDEMPOTENCY_KEY_MAX_LENGTH
-        or not (key.isascii() and key.isprintable())
-    ):
+    found = _IDEMPOTENCY_KEY.fullmatch(keys[0].strip())
+    if len(keys) > 1 or found is None:
         raise InvalidInput(
-            InvalidValue("/header/idempotency-key", "must be one text of 1 to 255 printable ASCII characters")
+            InvalidValue(
+                "/header/idempotency-key",
+                "must be one text of 1 to 255 printable ASCII characters, without spaces and quotes",
+            )
         )
-    return key
+    return found[1] or found[2]
 
 
 # The body is read here, and not by FastAPI, so that a foreign path is 403 before it and each kind

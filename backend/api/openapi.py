@@ -79,19 +79,23 @@ _ANSWER_HEADERS: Final[dict[str, dict[str, str]]] = {
     "update_task": _ETAG,
     "complete_task": _ETAG,
 }
+_TAGS: Final = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
 _IF_MATCH: Final = (
     "If-Match",
+    _TAGS,
     'Only if the task has one of these entity tags (RFC 9110 §13.1.1), such as `"v3"`.',
 )
 _IF_NONE_MATCH: Final = (
     "If-None-Match",
+    _TAGS,
     "Only if the task has none of these entity tags (RFC 9110 §13.1.2).",
 )
-_SENT_HEADERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+_SENT_HEADERS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "create_task": (
         (
             "Idempotency-Key",
-            "1 to 255 printable ASCII characters: a repeat within 24 hours gets the first answer.",
+            '^("[!#-~]{1,255}"|[!#-~]{1,255})$',
+            "1 to 255 printable ASCII characters, no spaces or quotes: a repeat within 24 hours gets the first answer.",
         ),
     ),
     **dict.fromkeys(
@@ -150,14 +154,14 @@ def _complete(operation: dict[str, Any]) -> None:
         schema = {"$ref": f"#/components/schemas/{model.__name__}"}
         content = {"application/json": {"schema": schema, "example": _EXAMPLES[model]}}
         operation["requestBody"] = {"required": True, "content": content}
-    for header, description in _SENT_HEADERS.get(name, ()):
+    for header, pattern, description in _SENT_HEADERS.get(name, ()):
         operation["parameters"].append(
             {
                 "name": header,
                 "in": "header",
                 "required": False,
                 "description": description,
-                "schema": {"type": "string"},
+                "schema": {"type": "string", "pattern": pattern},
             }
         )
     responses = operation["responses"]

@@ -6,7 +6,7 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from backend.schemas.task import TaskRecord, TaskResponse, without_nul
-from backend.schemas.whole_number import WholeNumber
+from backend.schemas.whole_number import IN_DIGITS
 
 __all__ = ["LIMIT_MAX", "Order", "Position", "Sort", "Status", "TaskPage", "TaskPageRecord", "TaskQuery"]
 
@@ -29,7 +29,9 @@ class TaskQuery(BaseModel):
     ) = Field(None, description="Only tasks with this text in title or description, in either case.")
     sort: Sort = Field("created_at", description="What to order by.")
     order: Order | None = Field(None, description="Default: newest first for times, `asc` for `title`.")
-    limit: WholeNumber = Field(50, ge=1, le=LIMIT_MAX, description="Most tasks in one page.")
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX), IN_DIGITS] = Field(
+        50, description="Most tasks in one page."
+    )
     cursor: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
         None,
         description="`next_cursor` of the page before; goes with the same status, search, sort and order.",

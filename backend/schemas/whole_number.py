@@ -1,11 +1,9 @@
 """Whole numbers in a path or a query, in the one way to write each."""
 
 import re
-from typing import Annotated
-
 from pydantic import BeforeValidator
 
-__all__ = ["WholeNumber"]
+__all__ = ["IN_DIGITS"]
 
 _DIGITS = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
@@ -17,4 +15,5 @@ def _in_digits(value: object) -> object:
     return value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_in_digits)]
+IN_DIGITS = BeforeValidator(_in_digits)
+"""Stands last in an `Annotated[int, …]`: bounds behind it would be missing from OpenAPI."""
