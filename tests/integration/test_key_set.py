@@ -1,0 +1,214 @@
+"""The key set over time: rotation, outages, bad answers, floods of made-up key ids."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from backend.auth import keys as keys_module
+from backend.auth.keys import KeySet
+from backend.auth.tokens import TokenVerifier
+from backend.config import Settings
+from backend.errors import InvalidToken, SigningKeysUnavailable
+from tests.support.jwks_server import JwksServer, running_jwks_server
+from tests.support.tokens import KeyPair, claims, key_pair
+
+OLD, NEW = key_pair("EdDSA"), key_pair("EdDSA")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[JwksServer]:
+    async with running_jwks_server(OLD) as running:
+        yield running
+
+
+@pytest.fixture
+async def verifier(server: JwksServer) -> AsyncIterator[TokenVerifier]:
+    verifier = _verifier(server)
+    yield verifier
+    await verifier.stop()
+
+
+def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
+    fast: dict[str, Any] = {"jwks_timeout_seconds": 0.3, "jwks_refresh_seconds": 1}
+    return TokenVerifier(Settings(_env_file=None, better_auth_url=server.url, **(fast | settings)))
+
+
+def _keys(verifier: TokenVerifier) -> KeySet:
+    assert verifier.keys is not None
+    return verifier.keys
+
+
+def _token(server: JwksServer, pair: KeyPair, **header: Any) -> str:
+    return pair.token(claims(iss=server.url, aud=server.url), **header)
+
+
+async def _eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_new_key_is_fetched_when_its_first_token_comes(
+    verifier: TokenVerifier, server: JwksServer
+) -> None:
+    await verifier.verify(_token(server, OLD))
+    server.publish(OLD, NEW)
+    await verifier.verify(_token(server, NEW))
+    await verifier.verify(_token(server, OLD))
+    assert server.fetches == 2
+
+
+async def test_a_retired_key_goes_with_the_next_refresh(verifier: TokenVerifier, server: JwksServer) -> None:
+    await verifier.start()
+    await verifier.verify(_token(server, OLD))
+    server.publish(NEW)
+    refreshed = server.fetches + 1
+    await _eventually(lambda: server.fetches >= refreshed and OLD.key_id not in _keys(verifier)._keys)
+    with pytest.raises(InvalidToken):
+        await verifier.verify(_token(server, OLD))
+    await verifier.verify(_token(server, NEW))
+
+
+async def test_an_empty_key_set_retires_all_keys(verifier: TokenVerifier, server: JwksServer) -> None:
+    await verifier.verify(_token(server, OLD))
+    server.publish()
+    for pair in (NEW, OLD):
+        with pytest.raises(InvalidToken):
+            await verifier.verify(_token(server, pair))
+
+
+async def test_a_hundred_first_requests_make_one_fetch(verifier: TokenVerifier, server: JwksServer) -> None:
+    server.wait_for(arrived := asyncio.Event())
+    await verifier.start()
+    requests = [asyncio.create_task(verifier.verify(_token(server, OLD))) for _ in range(100)]
+    await server.asked.wait()
+    arrived.set()
+    assert {principal.user_id for principal in await asyncio.gather(*requests)} == {"user-1"}
+    assert server.fetches == 1
+
+
+async def test_a_client_that_goes_away_does_not_end_the_fetch_of_others(
+    verifier: TokenVerifier, server: JwksServer
+) -> None:
+    server.wait_for(arrived := asyncio.Event())
+    first = asyncio.create_task(verifier.verify(_token(server, OLD)))
+    await server.asked.wait()
+    second = asyncio.create_task(verifier.verify(_token(server, OLD)))
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    arrived.set()
+    assert (await second).user_id == "user-1"
+    assert server.fetches == 1
+
+
+async def test_known_keys_serve_through_an_outage(verifier: TokenVerifier, server: JwksServer) -> None:
+    await verifier.start()
+    await verifier.verify(_token(server, OLD))
+    await server.go()
+    with pytest.raises(InvalidToken):
+        await verifier.verify(_token(server, NEW))
+    await _eventually(lambda: _keys(verifier).failed_refreshes >= 2)
+    assert await verifier.verify(_token(server, OLD))
+    server.publish(OLD, NEW)
+    await server.come()
+    await _eventually(lambda: NEW.key_id in _keys(verifier)._keys)
+    assert await verifier.verify(_token(server, NEW))
+
+
+async def test_a_start_needs_no_key_server_and_the_first_answer_ends_the_outage(
+    server: JwksServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "_RETRY_SECONDS", 0.05)
+    await server.go()
+    verifier = _verifier(server, jwks_refresh_seconds=3600)
+    await verifier.start()
+    with pytest.raises(SigningKeysUnavailable):
+        await verifier.verify(_token(server, OLD))
+    assert _keys(verifier).last_success is None
+    await server.come()
+    await _eventually(lambda: _keys(verifier).last_success is not None)
+    assert await verifier.verify(_token(server, OLD))
+    await verifier.stop()
+
+
+BAD_ANSWERS: dict[str, Callable[[JwksServer], None]] = {
+    "an error": lambda server: server.answer(b"{}", status=500),
+    "not found": lambda server: server.answer(b"{}", status=404),
+    "a redirect": lambda server: server.answer(b"", status=302, headers=f"Location: {server.url}/there\r\n"),
+    "no body": lambda server: server.answer(b""),
+    "a web page": lambda server: server.answer(b"<html>"),
+    "a text": lambda server: server.answer(b'"keys"'),
+    "a list": lambda server: server.answer(b"[]"),
+    "no keys": lambda server: server.answer(b"{}"),
+    "keys that are no list": lambda server: server.answer(b'{"keys": {}}'),
+    "no usable key": lambda server: server.publish(OLD.jwk(alg="HS256")),
+    "deep brackets": lambda server: server.answer(b"[" * 200_000),
+    "not UTF-8": lambda server: server.answer(b'{"keys": "\xff"}'),
+    "compressed": lambda server: server.answer(b"\x1f\x8b", headers="Content-Encoding: gzip\r\n"),
+    "a body without end": JwksServer.flood,
+    "an answer that never ends": JwksServer.hang,
+    "an answer that drips": JwksServer.drip,
+}
+
+
+@pytest.mark.parametrize("be_bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+async def test_a_bad_answer_changes_nothing(
+    verifier: TokenVerifier, server: JwksServer, be_bad: Callable[[JwksServer], None]
+) -> None:
+    be_bad(server)
+    begun = time.monotonic()
+    with pytest.raises(SigningKeysUnavailable):
+        await verifier.verify(_token(server, OLD))
+    assert time.monotonic() - begun < 5
+    server.publish(OLD)
+    assert await verifier.verify(_token(server, OLD))
+    be_bad(server)
+    with pytest.raises(InvalidToken):
+        await verifier.verify(_token(server, NEW))
+    assert await verifier.verify(_token(server, OLD))
+    assert (server.fetches, _keys(verifier).failed_refreshes) == (3, 2)
+
+
+async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for_long(
+    verifier: TokenVerifier, server: JwksServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "_BUCKET_SECONDS", 0.5)
+    await verifier.verify(_token(server, OLD))
+    flooding = True
+
+    async def flood() -> None:
+        number = 0
+        while flooding:
+            number += 1
+            with pytest.raises(InvalidToken):
+                await verifier.verify(_token(server, OLD, kid=f"made-up-{number}"))
+            await asyncio.sleep(0.001)
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        begun = time.monotonic()
+        for _ in range(4):
+            group.create_task(flood())
+        await _eventually(lambda: server.fetches >= 5)
+        server.publish(OLD, NEW)
+        await _eventually(lambda: NEW.key_id in _keys(verifier)._keys)
+        await verifier.verify(_token(server, NEW))
+        waited = time.monotonic() - begun
+        flooding = False
+    # The bucket's five, and one in half a second from then on.
+    assert server.fetches <= 5 + waited / 0.5 + 1
+    assert waited < 5
+
+
+async def test_a_stop_in_the_middle_of_a_fetch_leaves_nothing_running(server: JwksServer) -> None:
+    server.hang()
+    verifier = _verifier(server, jwks_timeout_seconds=60)
+    ours = {"refresh-key-set", "fetch-key-set"}
+    await verifier.start()
+    await server.asked.wait()
+    assert ours <= {task.get_name() for task in asyncio.all_tasks()}
+    await verifier.stop()
+    assert not ours & {task.get_name() for task in asyncio.all_tasks()}
