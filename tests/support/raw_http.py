@@ -1,35 +1,49 @@
 """Bytes to a socket and back, for what no proper client sends."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-__all__ = ["exchange", "status_of"]
+__all__ = ["exchange", "open_connection", "read_answer", "status_of"]
 
 
-async def exchange(url: str, *parts: bytes, half_close: bool = False) -> bytes:
+@contextlib.asynccontextmanager
+async def open_connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a connection to a service."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers by their names in lower case, and body of one answer with a length."""
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").splitlines()[:-1]
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split(" ")[1]), headers, await reader.readexactly(int(headers.get("content-length", 0)))
+
+
+async def exchange(url: str, request: bytes, *, half_close: bool = False) -> bytes:
     """Send bytes and return all that comes back until the server closes, or falls silent.
 
     Args:
         url: Of the service.
-        parts: Each is sent on its own.
-        half_close: Say after them that no more will come.
+        request: What to send.
+        half_close: Say behind it that no more will come.
     """
-    address = urlsplit(url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port)
     received = b""
-    try:
-        for part in parts:
-            writer.write(part)
+    async with open_connection(url) as (reader, writer):
+        with contextlib.suppress(TimeoutError, ConnectionResetError, BrokenPipeError):
+            writer.write(request)
             await writer.drain()
-        if half_close:
-            writer.write_eof()
-        # An answer is there within milliseconds; a kept-alive connection then stays silent.
-        while chunk := await asyncio.wait_for(reader.read(65536), 0.7):
-            received += chunk
-    except (TimeoutError, ConnectionResetError, BrokenPipeError):
-        pass
-    finally:
-        writer.close()
+            if half_close:
+                writer.write_eof()
+            # The first answer may take a while on a busy machine; behind it a silence is the end.
+            while chunk := await asyncio.wait_for(reader.read(65536), 0.2 if received else 5):
+                received += chunk
     return received
 
 

@@ -10,9 +10,6 @@ from backend.api.problems import HttpError, problem_response
 
 __all__ = ["BodyLimitMiddleware"]
 
-# The rest of the body is still on its way, so the connection cannot be used again.
-_CLOSE = {"Connection": "close"}
-
 
 class BodyLimitMiddleware:
     """Refuses a body that is too large (413) or too slow (408).
@@ -52,7 +49,8 @@ class BodyLimitMiddleware:
                 raise HttpError(
                     HTTPStatus.REQUEST_TIMEOUT,
                     f"The body did not arrive within {self._timeout_seconds:g} seconds.",
-                    _CLOSE,
+                    # The rest of the body is still on its way, so the connection cannot be used again.
+                    {"Connection": "close"},
                 ) from None
             received += len(message.get("body", b""))
             if received > self._max_bytes:
@@ -63,6 +61,8 @@ class BodyLimitMiddleware:
         await self._app(scope, receive_bounded, send)
 
     def _too_large(self) -> HttpError:
+        # Without Connection: close, for the server then reads on and drops the rest: to close on a
+        # client that still sends would reset the connection, and the client might never see why.
         return HttpError(
-            HTTPStatus.CONTENT_TOO_LARGE, f"The body must not have more than {self._max_bytes} bytes.", _CLOSE
+            HTTPStatus.CONTENT_TOO_LARGE, f"The body must not have more than {self._max_bytes} bytes."
         )

@@ -1,0 +1,63 @@
+"""Each task and each user has one address, whatever characters are in it."""
+
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.service import RunningService, User
+
+OTHER_SPELLINGS = ["1.0", "01", "+1", "%201", "1_0", "1e0", "1;a=b", "%D9%A1", "%2E%2E", "%ff"]
+
+
+def tasks_of(user_id: str) -> str:
+    return f"/api/{quote(user_id, safe='')}/tasks"
+
+
+@pytest.mark.parametrize("number", OTHER_SPELLINGS)
+async def test_number_has_one_spelling(alice: User, number: str) -> None:
+    for path, pointer in ((f"/{number}", "/path/task_id"), (f"?limit={number}", "/query/limit")):
+        answer = await alice.client.get(alice.tasks + path)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"] == [{"pointer": pointer, "detail": "must be a whole number in digits"}]
+
+
+@pytest.mark.parametrize(
+    "user_id", ["a.b", "100%", "%2F", "ü", "日本", "😀", "a b", '"', "?", "#", "a;b", "a:b@c", "tasks"]
+)
+async def test_user_id_of_any_characters_has_an_address(service: RunningService, user_id: str) -> None:
+    path = tasks_of(user_id)
+    async with service.user(user_id) as user:
+        answer = await user.client.post(path, json={"title": "T"})
+        assert answer.status_code == 201, answer.text
+        assert answer.headers["location"] == f"{path}/{answer.json()['id']}"
+        assert (await user.client.get(answer.headers["location"])).json() == answer.json()
+        absent = await user.client.get(f"{path}/9223372036854775807")
+        assert absent.json()["instance"] == f"{path}/9223372036854775807"
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "..", ".", "/", "../alice"])
+async def test_user_id_that_no_path_can_carry_is_not_found(service: RunningService, user_id: str) -> None:
+    async with service.user(user_id) as user:
+        assert (await user.client.get(tasks_of(user_id))).status_code == 404
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 3000, "a\nb", "a\0b"])
+async def test_user_id_that_is_no_name_is_unauthorized(service: RunningService, user_id: str) -> None:
+    headers = {"Authorization": f"Bearer {service.token(user_id)}"}
+    async with service.user() as user:
+        answer = await user.client.get("/api/x/tasks", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize(
+    ("query", "count"), [("limit=1&limit=2", 2), ("limit=2&limit=1", 1), ("&&", 3), ("limit=2&", 2)]
+)
+async def test_last_of_repeated_parameters_counts(alice: User, query: str, count: int) -> None:
+    for number in range(3):
+        await alice.create(f"Task {number}")
+    assert (await alice.client.get(f"{alice.tasks}?{query}")).json()["count"] == count
+
+
+@pytest.mark.parametrize("query", ["=1", "%00=1", "%ff=1", "a[]=1", "limit=1&limit=0"])
+async def test_parameter_that_is_not_known_is_told(alice: User, query: str) -> None:
+    assert (await alice.client.get(f"{alice.tasks}?{query}")).status_code == 422
