@@ -1,0 +1,42 @@
+// A frontend's Better Auth, as its documentation sets it up: e-mail and password, the jwt plugin.
+// From the environment: PORT, SECRET, DATABASE (node-pg's settings as JSON), ALGORITHM (HS256 or one of
+// the plugin's), ROTATION_SECONDS (0: never).
+import { createServer } from "node:http";
+import { betterAuth } from "better-auth";
+import { getMigrations } from "better-auth/db/migration";
+import { toNodeHandler } from "better-auth/node";
+import { bearer, jwt } from "better-auth/plugins";
+import { SignJWT } from "jose";
+import pg from "pg";
+
+const { PORT, SECRET, DATABASE, ALGORITHM, ROTATION_SECONDS } = process.env;
+const baseURL = `http://127.0.0.1:${PORT}`;
+const secret = new TextEncoder().encode(SECRET);
+
+const sharedSecret = {
+  // The plugin has no HS256: a signing function is its way out, and asks for a remote key set.
+  jwks: { remoteUrl: `${baseURL}/unused`, keyPairConfig: { alg: "ES256" } },
+  jwt: { sign: (claims) => new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(secret) },
+};
+const keySet = {
+  jwks: {
+    keyPairConfig: { alg: ALGORITHM },
+    ...(Number(ROTATION_SECONDS) ? { rotationInterval: Number(ROTATION_SECONDS), gracePeriod: 3600 } : {}),
+  },
+};
+
+const auth = betterAuth({
+  baseURL,
+  secret: SECRET,
+  database: new pg.Pool({ ...JSON.parse(DATABASE), max: 4 }),
+  emailAndPassword: { enabled: true },
+  user: { modelName: "users", deleteUser: { enabled: true } },
+  rateLimit: { enabled: false },
+  telemetry: { enabled: false },
+  plugins: [jwt(ALGORITHM === "HS256" ? sharedSecret : keySet), bearer()],
+});
+
+await (await getMigrations(auth.options)).runMigrations();
+createServer(toNodeHandler(auth)).listen(Number(PORT), "127.0.0.1", () => console.log("ready"));
+process.stdin.resume();
+process.stdin.on("end", () => process.exit(0)); // ends with the test, however that ends
