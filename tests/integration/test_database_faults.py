@@ -55,7 +55,7 @@ async def test_database_away_and_back_under_load(postgres_folder: Path) -> None:
     async def write(user: User) -> None:
         number = 0
         while not stop.is_set():
-            title = f"{user.id} {number}"
+            title = f"{user.id}-{number}"
             # What was not acknowledged is sent again, as a client would, until it is.
             answer = await user.request("POST", headers={"Idempotency-Key": title}, json={"title": title})
             statuses[answer.status_code] += 1
