@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Scope
 
@@ -71,7 +72,7 @@ class HttpError(Exception):
     """What only HTTP knows of: a body too large, too slow, or of the wrong type.
 
     Args:
-        status: 408, 413 or 415.
+        status: 400, 408, 413 or 415.
         detail: One sentence for the caller.
         headers: Sent besides the usual ones.
     """
@@ -136,6 +137,12 @@ def install(app: FastAPI) -> None:
             headers["Allow"] = ", ".join(_methods(app, request.scope))
         return _problem(request.scope, status, status.description or status.phrase, headers=headers)
 
+    async def on_disconnect(request: Request, _error: Exception) -> Response:
+        # Nobody hears it; but it is the client's failure, and must not count as ours.
+        gone = HttpError(HTTPStatus.BAD_REQUEST, "The body ended before it was complete.")
+        return problem_response(request.scope, gone)
+
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(DomainError, on_error)
     app.add_exception_handler(HttpError, on_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
