@@ -11,6 +11,7 @@ import structlog
 from backend.config import Settings
 from backend.errors import TaskNotFound
 from backend.observability.logging import access_log, configure_logging
+from tests.support.logs import restored_logging
 
 PLANTED = "planted-task-text"
 
@@ -32,17 +33,8 @@ class Output:
 
 @pytest.fixture
 def output(capfd: pytest.CaptureFixture[str]) -> Iterator[Output]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield Output(capfd)
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in ("uvicorn.error", "gunicorn.error", "uvicorn.access", "gunicorn.access"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
-        logger.setLevel(logging.NOTSET)
+    with restored_logging():
+        yield Output(capfd)
 
 
 def production() -> Settings:

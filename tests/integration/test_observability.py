@@ -1,0 +1,164 @@
+"""What a request leaves behind: spans that join the caller's trace, a log line, an exemplar, headers."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from backend.config import Settings
+from backend.observability import tracing
+from backend.observability.logging import configure_logging
+from tests.support.logs import restored_logging
+from tests.support.service import RunningService, running_service, service_settings
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+NOT_SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-00"
+MARKER = "planted-task-text"
+
+
+@dataclass
+class Traced:
+    """A service whose spans are collected."""
+
+    service: RunningService
+    exporter: InMemorySpanExporter
+
+    def spans(self) -> dict[str, ReadableSpan]:
+        """End tracing and return the spans by name."""
+        self.end()
+        return {span.name: span for span in self.exporter.get_finished_spans()}
+
+    def end(self) -> None:
+        self._shutdown()
+
+    def __post_init__(self) -> None:
+        self._shutdown = tracing.start_tracing(self.service.settings, self.exporter)
+
+
+@pytest.fixture
+async def traced(service: RunningService) -> AsyncIterator[Traced]:
+    traced = Traced(service, InMemorySpanExporter())
+    yield traced
+    traced.end()
+
+
+async def test_a_request_is_a_trace_of_http_service_and_sql_that_joins_the_callers(traced: Traced) -> None:
+    async with traced.service.user() as user:
+        answer = await user.client.post(user.tasks, json={"title": MARKER}, headers={"traceparent": SAMPLED})
+        assert answer.status_code == 201
+    spans = traced.spans()
+    http, service, sql = (spans[name] for name in ("POST /api/{user_id}/tasks", "create task", "insert task"))
+    assert http.parent is not None
+    assert service.parent is not None
+    assert sql.parent is not None
+    assert f"{http.context.trace_id:032x}" == TRACE_ID
+    assert f"{http.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert service.parent.span_id == http.context.span_id
+    assert sql.parent.span_id == service.context.span_id
+    assert http.kind is SpanKind.SERVER
+    assert sql.kind is SpanKind.CLIENT
+    assert MARKER not in "".join(span.to_json() for span in spans.values())
+
+
+async def test_a_span_of_http_has_the_attributes_of_the_conventions(traced: Traced) -> None:
+    async with traced.service.user() as user:
+        await user.client.get(user.tasks, params={"search": MARKER}, headers={"traceparent": SAMPLED})
+    attributes = dict((traced.spans())["GET /api/{user_id}/tasks"].attributes or {})
+    port = int(traced.service.url.rpartition(":")[2])
+    assert attributes == {
+        "http.request.method": "GET",
+        "http.response.status_code": 200,
+        "http.route": "/api/{user_id}/tasks",
+        "url.path": user.tasks,
+        "url.scheme": "http",
+        "network.protocol.version": "1.1",
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "client.address": "127.0.0.1",
+    }
+
+
+async def test_what_the_client_did_wrong_is_no_error_of_the_span(traced: Traced) -> None:
+    async with httpx.AsyncClient(base_url=traced.service.url) as client:
+        await client.get("/nothing/here", headers={"traceparent": SAMPLED})
+    span = (traced.spans())["GET"]
+    assert span.status.status_code is StatusCode.UNSET
+    assert (span.attributes or {})["http.response.status_code"] == 404
+
+
+async def test_a_caller_that_does_not_sample_is_followed(traced: Traced) -> None:
+    async with traced.service.user() as user:
+        await user.client.get(user.tasks, headers={"traceparent": NOT_SAMPLED})
+    assert traced.spans() == {}
+
+
+async def test_a_sampled_request_is_an_exemplar_of_the_metric(traced: Traced) -> None:
+    async with traced.service.user() as user:
+        await user.client.get(user.tasks, headers={"traceparent": SAMPLED})
+        metrics = await user.client.get(
+            "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}
+        )
+    assert f'# {{trace_id="{TRACE_ID}"}}' in metrics.text
+
+
+async def test_a_request_is_one_line_that_names_it_and_holds_nothing_private(
+    traced: Traced, capfd: pytest.CaptureFixture[str]
+) -> None:
+    production = Settings.model_copy(traced.service.settings, update={"environment": "production"})
+    sent = {"traceparent": SAMPLED, "X-Request-ID": "mine"}
+    async with traced.service.user() as user:
+        with restored_logging():
+            configure_logging(production)
+            await user.client.get(user.tasks, params={"search": MARKER}, headers=sent)
+            await user.client.get("/health")
+        token = user.client.headers["Authorization"].removeprefix("Bearer ")
+    output = capfd.readouterr().out
+    (line,) = (json.loads(line) for line in output.splitlines() if '"event":"request"' in line)
+    assert (
+        line.items()
+        >= {
+            "request_id": "mine",
+            "trace_id": TRACE_ID,
+            "user": user.id,
+            "route": "/api/{user_id}/tasks",
+            "method": "GET",
+            "status": 200,
+        }.items()
+    )
+    assert 0 < line["duration_ms"] < 10_000
+    assert MARKER not in output
+    assert token not in output
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [({}, None), ({"X-Forwarded-Proto": "https"}, "max-age=31536000; includeSubDomains")],
+)
+async def test_answers_carry_security_headers_and_hsts_only_over_https(
+    service: RunningService, sent: Mapping[str, str], expected: str | None
+) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        for path in ("/health", "/nothing"):
+            headers = (await client.get(path, headers=sent)).headers
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["content-security-policy"] == "frame-ancestors 'none'"
+            assert headers.get("strict-transport-security") == expected
+
+
+async def test_the_operator_may_limit_a_users_requests(shared_database_url: str) -> None:
+    settings = service_settings(shared_database_url, rate_limit_per_minute=2)
+    async with running_service(settings) as service, service.user() as user:
+        answers = [await user.client.get(user.tasks) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        problem: dict[str, Any] = answers[2].json()
+        assert problem["status"] == 429
+        assert answers[2].headers["x-request-id"] == problem["request_id"]
+        assert (await user.client.get("/health")).status_code == 200

@@ -1,0 +1,28 @@
+"""Logging as it was before a test configured it."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import structlog
+
+__all__ = ["restored_logging"]
+
+_CONFIGURED = ("uvicorn.error", "gunicorn.error", "uvicorn.access", "gunicorn.access")
+
+
+@contextlib.contextmanager
+def restored_logging() -> Iterator[None]:
+    """Undo `configure_logging` when the block ends."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for logger in map(logging.getLogger, _CONFIGURED):
+            logger.handlers.clear()
+            logger.propagate = True
+            logger.setLevel(logging.NOTSET)
