@@ -42,7 +42,7 @@ async def exchange(url: str, request: bytes, *, half_close: bool = False) -> byt
             if half_close:
                 writer.write_eof()
             # The first answer may take a while on a busy machine; behind it a silence is the end.
-            while chunk := await asyncio.wait_for(reader.read(65536), 0.2 if received else 5):
+            while chunk := await asyncio.wait_for(reader.read(65536), 0.2 if received else 20):
                 received += chunk
     return received
 
