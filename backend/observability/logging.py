@@ -123,7 +123,12 @@ def _shared(*, production: bool) -> list[Processor]:
 def _renderers(*, production: bool, as_bytes: bool) -> list[Processor]:
     if production:
         return [_render_bytes if as_bytes else _render_text]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    # The default renderer shows local variables, and so tokens; it also takes seconds.
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    ]
 
 
 def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
