@@ -1,0 +1,102 @@
+"""Cursors come back as they were given, and any other is refused."""
+
+import base64
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.errors import InvalidInput
+from backend.schemas.task import TaskRecord
+from backend.schemas.task_page import Order, Sort, Status, TaskQuery
+from backend.services.cursor import cursor_after, position_of
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
+times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy wants naive bounds
+tasks = st.builds(
+    TaskRecord,
+    id=st.integers(1, 2**63 - 1),
+    user_id=texts,
+    title=texts,
+    description=st.none(),
+    completed=st.booleans(),
+    created_at=times,
+    updated_at=times,
+)
+queries = st.builds(
+    TaskQuery,
+    status=st.sampled_from(get_args(Status)),
+    search=st.none() | texts,
+    sort=st.sampled_from(get_args(Sort)),
+    order=st.none() | st.sampled_from(get_args(Order)),
+)
+TASK = TaskRecord(
+    id=7,
+    user_id="alice",
+    title="Milk",
+    description=None,
+    completed=False,
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    updated_at=datetime(2026, 1, 2, tzinfo=UTC),
+)
+
+
+@given(tasks, texts, queries)
+def test_cursor_names_the_task_that_it_was_made_of(task: TaskRecord, user_id: str, query: TaskQuery) -> None:
+    cursor = cursor_after(task, user_id, query)
+    assert len(cursor) <= 2048
+    assert cursor.isascii()
+    position = position_of(cursor, user_id, query)
+    assert position.id == task.id
+    if query.sort == "title":
+        assert position.key == task.title
+    else:
+        time = task.created_at if query.sort == "created_at" else task.updated_at
+        assert (
+            position.key
+            == (time - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400_000_000
+            + ((time.hour * 60 + time.minute) * 60 + time.second) * 1_000_000
+            + time.microsecond
+        )
+
+
+@given(st.data())
+def test_any_changed_character_is_refused(data: st.DataObject) -> None:
+    cursor = cursor_after(TASK, "alice", TaskQuery())
+    place = data.draw(st.integers(0, len(cursor) - 1))
+    other = data.draw(st.characters().filter(lambda character: character != cursor[place]))
+    with pytest.raises(InvalidInput):
+        position_of(cursor[:place] + other + cursor[place + 1 :], "alice", TaskQuery())
+
+
+@given(
+    st.text(max_size=100) | st.binary(max_size=60).map(lambda data: base64.urlsafe_b64encode(data).decode())
+)
+def test_made_up_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(InvalidInput):
+        position_of(cursor, "alice", TaskQuery())
+
+
+@pytest.mark.parametrize(
+    ("user_id", "query"),
+    [
+        ("bob", {}),
+        ("alice", {"status": "pending"}),
+        ("alice", {"search": "milk"}),
+        ("alice", {"sort": "updated_at"}),
+        ("alice", {"sort": "title", "order": "desc"}),
+        ("alice", {"order": "asc"}),
+    ],
+)
+def test_cursor_of_another_list_is_refused(user_id: str, query: dict[str, str]) -> None:
+    cursor = cursor_after(TASK, "alice", TaskQuery())
+    with pytest.raises(InvalidInput) as refusal:
+        position_of(cursor, user_id, TaskQuery.model_validate(query))
+    assert refusal.value.errors[0].pointer == "/query/cursor"
+
+
+def test_page_size_may_change_between_pages() -> None:
+    cursor = cursor_after(TASK, "alice", TaskQuery(limit=2))
+    assert position_of(cursor, "alice", TaskQuery(limit=100)).id == TASK.id

@@ -1,0 +1,202 @@
+"""The rules of tasks, with a repository in memory in the place of PostgreSQL."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from prometheus_client import Counter
+
+from backend.auth.principal import Principal
+from backend.db.task_repository import TaskRepository
+from backend.errors import DomainError, InvalidInput, PreconditionFailed, TaskNotFound, UserNotRegistered
+from backend.observability.metrics import tasks_completed, tasks_created, tasks_deleted
+from backend.schemas.precondition import Precondition
+from backend.schemas.task import StoredTask, TaskCreate, TaskRecord, TaskUpdate
+from backend.schemas.task_page import Position, TaskQuery
+from backend.services.task_service import TaskService
+
+ALICE = Principal("alice", email="alice@example.com", name="Alice")
+NEW = TaskCreate(title="Milk")
+ANY = Precondition()
+VERSION_9 = Precondition(required=(9,))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def stored(task_id: int = 1, *, completed: bool = False) -> StoredTask:
+    return StoredTask(TaskRecord(task_id, "alice", "Milk", None, completed, NOW, NOW), version=1)
+
+
+class FakeRepository:
+    """Answers what it is told to, and remembers what it was asked."""
+
+    def __init__(self, *, present: bool = True, registered: bool = True, row_count: int = 0) -> None:
+        self.present = present
+        self.registered = registered
+        self.row_count = row_count
+        self.keys: dict[str, StoredTask] = {}
+        self.calls: list[str] = []
+        self.asked: dict[str, Any] = {}
+
+    async def list(
+        self, _user: str, _query: TaskQuery, *, after: Position | None, row_count: int
+    ) -> list[TaskRecord]:
+        self.asked = {"after": after, "row_count": row_count}
+        return [stored(number).task for number in range(self.row_count, 0, -1)][:row_count]
+
+    async def get(self, _user: str, _task_id: int) -> StoredTask | None:
+        return stored() if self.present else None
+
+    async def version(self, _user: str, _task_id: int) -> int | None:
+        self.calls.append("version")
+        return 1 if self.present else None
+
+    async def create(self, _user: str, _new: TaskCreate) -> StoredTask:
+        self.calls.append("create")
+        if not self.registered:
+            raise UserNotRegistered("There is no such user.")
+        return stored()
+
+    async def create_once(self, user: str, new: TaskCreate, key: str) -> tuple[StoredTask, bool]:
+        if key in self.keys:
+            return self.keys[key], False
+        self.keys[key] = await self.create(user, new)
+        return self.keys[key], True
+
+    async def register(self, user_id: str, *, name: str, email: str | None) -> None:
+        self.calls.append("register")
+        self.asked = {"user_id": user_id, "name": name, "email": email}
+        self.registered = user_id != "banned"
+
+    async def update(
+        self, _user: str, _task_id: int, _change: TaskUpdate, asked: Precondition
+    ) -> StoredTask | None:
+        return stored() if self.present and not asked.requires_other(1) else None
+
+    async def complete(self, _user: str, task_id: int, asked: Precondition) -> StoredTask | None:
+        return stored(completed=task_id == 1) if self.present and not asked.requires_other(1) else None
+
+    async def delete(self, _user: str, _task_id: int, asked: Precondition) -> bool:
+        return self.present and not asked.requires_other(1)
+
+
+def service_on(repository: FakeRepository) -> TaskService:
+    return TaskService(cast("TaskRepository", repository))
+
+
+def count(counter: Counter) -> float:
+    return next(iter(counter.collect())).samples[0].value
+
+
+async def test_registered_user_is_not_written_again() -> None:
+    repository = FakeRepository()
+    await service_on(repository).create(ALICE, NEW, None)
+    assert repository.calls == ["create"]
+
+
+@pytest.mark.parametrize("key", [None, "a-key"])
+async def test_unknown_user_is_written_on_first_use(key: str | None) -> None:
+    repository = FakeRepository(registered=False)
+    before = count(tasks_created)
+    assert await service_on(repository).create(ALICE, NEW, key) == stored()
+    assert repository.calls == ["create", "register", "create"]
+    assert repository.asked == {"user_id": "alice", "name": "Alice", "email": "alice@example.com"}
+    assert count(tasks_created) == before + 1
+
+
+async def test_user_without_a_name_is_written_with_none() -> None:
+    repository = FakeRepository(registered=False)
+    await service_on(repository).create(Principal("carol", email=None, name=None), NEW, None)
+    assert repository.asked == {"user_id": "carol", "name": "", "email": None}
+
+
+async def test_user_who_cannot_be_written_is_told_so_once() -> None:
+    repository = FakeRepository(registered=False)
+    before = count(tasks_created)
+    with pytest.raises(UserNotRegistered):
+        await service_on(repository).create(Principal("banned", email=None, name=None), NEW, None)
+    assert repository.calls == ["create", "register", "create"]
+    assert count(tasks_created) == before
+
+
+async def test_repeated_key_counts_one_task() -> None:
+    service = service_on(FakeRepository())
+    before = count(tasks_created)
+    assert await service.create(ALICE, NEW, "key") == await service.create(ALICE, NEW, "key")
+    assert count(tasks_created) == before + 1
+
+
+async def test_get_tells_absence_from_another_version() -> None:
+    assert await service_on(FakeRepository()).get(ALICE, 1, ANY) == stored()
+    with pytest.raises(TaskNotFound):
+        await service_on(FakeRepository(present=False)).get(ALICE, 1, VERSION_9)
+    with pytest.raises(PreconditionFailed):
+        await service_on(FakeRepository()).get(ALICE, 1, VERSION_9)
+
+
+WRITES: dict[str, Callable[[TaskService, Precondition], Awaitable[object]]] = {
+    "update": lambda service, asked: service.update(ALICE, 1, TaskUpdate(title="T"), asked),
+    "complete": lambda service, asked: service.complete(ALICE, 1, asked),
+    "delete": lambda service, asked: service.delete(ALICE, 1, asked),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize(
+    ("present", "asked", "error", "looks"),
+    [
+        (False, ANY, TaskNotFound, []),  # nothing was asked, so there is nothing to look up
+        (False, VERSION_9, TaskNotFound, ["version"]),
+        (True, VERSION_9, PreconditionFailed, ["version"]),
+    ],
+)
+async def test_write_tells_absence_from_another_version(
+    write: Callable[[TaskService, Precondition], Awaitable[object]],
+    asked: Precondition,
+    error: type[DomainError],
+    looks: list[str],
+    *,
+    present: bool,
+) -> None:
+    repository = FakeRepository(present=present)
+    before = count(tasks_completed), count(tasks_deleted)
+    with pytest.raises(error):
+        await write(service_on(repository), asked)
+    assert repository.calls == looks
+    assert (count(tasks_completed), count(tasks_deleted)) == before
+
+
+async def test_only_a_flip_to_completed_counts() -> None:
+    service = service_on(FakeRepository())
+    before = count(tasks_completed)
+    assert (await service.complete(ALICE, 1, ANY)).task.completed is True
+    assert (await service.complete(ALICE, 2, ANY)).task.completed is False
+    assert count(tasks_completed) == before + 1
+
+
+async def test_written_task_is_returned_and_deletion_counts() -> None:
+    service = service_on(FakeRepository())
+    before = count(tasks_deleted)
+    assert await service.update(ALICE, 1, TaskUpdate(title="T"), ANY) == stored()
+    await service.delete(ALICE, 1, ANY)
+    assert count(tasks_deleted) == before + 1
+
+
+@pytest.mark.parametrize(("row_count", "length", "has_next"), [(0, 0, False), (2, 2, False), (3, 2, True)])
+async def test_next_cursor_stands_where_there_is_a_next_page(
+    row_count: int, length: int, *, has_next: bool
+) -> None:
+    repository = FakeRepository(row_count=row_count)
+    page = await service_on(repository).list(ALICE, TaskQuery(limit=2))
+    assert repository.asked == {"after": None, "row_count": 3}
+    assert (len(page.tasks), page.count, page.next_cursor is not None) == (length, length, has_next)
+    if page.next_cursor:
+        await service_on(repository).list(ALICE, TaskQuery(limit=2, cursor=page.next_cursor))
+        assert repository.asked["after"].id == page.tasks[-1].id
+
+
+async def test_bad_cursor_never_reaches_the_repository() -> None:
+    repository = FakeRepository()
+    with pytest.raises(InvalidInput):
+        await service_on(repository).list(ALICE, TaskQuery(cursor="damaged"))
+    assert repository.asked == {}
