@@ -1,6 +1,7 @@
 """Whole numbers in a path or a query, in the one way to write each."""
 
 import re
+
 from pydantic import BeforeValidator
 
 __all__ = ["IN_DIGITS"]

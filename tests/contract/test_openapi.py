@@ -1,0 +1,86 @@
+"""The OpenAPI document is valid, whole, and its examples keep to their own schemas."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from backend.api.routers import tasks
+from backend.config import Settings
+from backend.main import create_app
+
+DOCUMENT = create_app(Settings.model_construct()).openapi()
+OPERATIONS = {
+    operation["operationId"]: operation for path in DOCUMENT["paths"].values() for operation in path.values()
+}
+WRITES_A_BODY = {"create_task", "replace_task", "update_task"}
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {**schema, "components": DOCUMENT["components"]}, validate_formats=True
+    )
+
+
+def examples() -> Iterator[tuple[str, dict[str, Any], Any]]:
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        if "example" in schema:
+            yield name, schema, schema["example"]
+        for field, part in schema.get("properties", {}).items():
+            for example in part.get("examples", []):
+                yield f"{name}.{field}", part, example
+    for name in WRITES_A_BODY:
+        content = OPERATIONS[name]["requestBody"]["content"]["application/json"]
+        yield name, content["schema"], content["example"]
+
+
+def test_document_is_valid_openapi_3_1() -> None:
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "example"), [each[1:] for each in examples()], ids=[e[0] for e in examples()]
+)
+def test_example_keeps_to_its_schema(schema: dict[str, Any], example: object) -> None:
+    validator(schema).validate(example)
+
+
+def test_documented_operations_are_those_of_the_service() -> None:
+    assert set(OPERATIONS) == {route.name for route in tasks.router.routes}  # type: ignore[attr-defined]  # all are APIRoutes
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_every_operation_is_told_whole(name: str) -> None:
+    operation = OPERATIONS[name]
+    assert operation["security"] == [{"token": []}]
+    assert operation["summary"]
+    assert operation["description"]
+    assert ("requestBody" in operation) == (name in WRITES_A_BODY)
+    statuses = set(operation["responses"])
+    assert {"401", "403", "422", "429", "503", "504"} <= statuses
+    assert ({"408", "413", "415"} <= statuses) == (name in WRITES_A_BODY)
+    assert ({"404", "412"} <= statuses) == (name not in {"list_tasks", "create_task"})
+    for status, answer in operation["responses"].items():
+        assert answer["description"]
+        if int(status) >= 400:
+            assert answer["content"] == PROBLEM
+            assert ("Retry-After" in answer["headers"]) == (status in {"409", "429", "503", "504"})
+    for parameter in operation["parameters"]:
+        assert parameter["description"], parameter["name"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ("TaskCreate", {"title": "T", "description": None}, [{}, {"title": ""}, {"title": "T", "x": 1}]),
+        ("TaskUpdate", {"description": None}, [{}, {"title": None}, {"completed": None}, {"x": 1}]),
+    ],
+)
+def test_schema_tells_good_from_bad(schema: str, good: object, bad: list[object]) -> None:
+    checker = validator({"$ref": f"#/components/schemas/{schema}"})
+    assert checker.is_valid(good)
+    assert [each for each in bad if checker.is_valid(each)] == []
