@@ -5,7 +5,6 @@ PYTHON ?= python3
 # Run, not only looked up: a version manager's shim may be there without uv behind it.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
-JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help up token test lint types check lock docs clean
@@ -20,7 +19,7 @@ token: .venv/installed ## Print a token of the user "developer"
 	@$(RUN) task-service token
 
 test: .venv/installed ## Run every test that needs no cluster, with coverage
-	$(RUN) pytest -n $(JOBS) --cov=backend
+	$(RUN) pytest --cov=backend
 
 lint: .venv/installed ## Check style, imports between layers, and SQL
 	$(RUN) ruff check .

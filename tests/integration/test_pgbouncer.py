@@ -68,9 +68,9 @@ async def test_time_limits_hold_there_too(pooled: tuple[User, str]) -> None:
 
 async def test_prepared_statements_would_fail_there(database_url: str) -> None:
     """Why DATABASE_POOLER is needed: the check that the tests above really have a pooler between."""
-    async with pgbouncer(database_url) as url:
-        async with (
-            running_service(service_settings(url, database_pooler="none")) as service,
-            service.user() as user,
-        ):
-            assert (await user.request("GET")).status_code == 503
+    async with (
+        pgbouncer(database_url) as url,
+        running_service(service_settings(url, database_pooler="none")) as service,
+        service.user() as user,
+    ):
+        assert (await user.request("GET")).status_code == 503

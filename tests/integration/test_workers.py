@@ -22,7 +22,9 @@ MARKER = "planted-task-text"
 async def create_tasks(workers: Workers, count: int) -> None:
     """Each on a connection of its own, so that every worker gets some."""
     for _ in range(count):
-        async with httpx.AsyncClient(base_url=workers.url, headers=workers.authorization("alice")) as client:
+        async with httpx.AsyncClient(
+            base_url=workers.url, headers=workers.authorization("alice"), timeout=60
+        ) as client:
             answer = await client.post(
                 "/api/alice/tasks?search=" + MARKER, json={"title": MARKER}, headers={"Connection": "close"}
             )
@@ -86,7 +88,7 @@ async def test_a_worker_that_reached_its_number_of_requests_is_replaced_without_
     ) as workers:
         limits = httpx.Limits(max_connections=4)
         async with httpx.AsyncClient(
-            base_url=workers.url, headers=workers.authorization("alice"), limits=limits
+            base_url=workers.url, headers=workers.authorization("alice"), limits=limits, timeout=60
         ) as client:
             async with asyncio.timeout(60):
                 sent = 0
@@ -141,7 +143,7 @@ async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
 ) -> None:
     async with (
         run_workers(tmp_path, database_url, through_command=True, workers=2) as workers,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
     ):
         for path in ("/metrics", "/livez", "/readyz"):
             assert (await client.get(workers.url + path)).status_code == 404

@@ -35,7 +35,9 @@ async def pgbouncer(database_url: str) -> AsyncIterator[str]:
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         reason = "pgbouncer is not installed (apt-get install pgbouncer)"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
     url = urlsplit(database_url)
     server = parse_qs(url.query).get("host")
     if server is None:
@@ -47,12 +49,9 @@ async def pgbouncer(database_url: str) -> AsyncIterator[str]:
         if user := _unprivileged_user():  # PgBouncer refuses root
             for path in (folder, file):
                 os.chown(path, user.pw_uid, user.pw_gid)
+        user_id = user.pw_uid if user else None
         process = await asyncio.create_subprocess_exec(
-            program,
-            "-q",
-            file,
-            stderr=asyncio.subprocess.PIPE,
-            **({"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}),
+            program, "-q", file, stderr=asyncio.subprocess.PIPE, user=user_id, group=user and user.pw_gid
         )
         try:
             async with asyncio.timeout(10):

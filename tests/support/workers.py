@@ -85,7 +85,7 @@ class Workers:
     async def scrape(self, accept: str = OPEN_METRICS) -> list[Sample]:
         """Return every sample."""
         async with httpx.AsyncClient() as client:
-            answer = await client.get(f"{self.ops_url}/metrics", headers={"Accept": accept}, timeout=10)
+            answer = await client.get(f"{self.ops_url}/metrics", headers={"Accept": accept}, timeout=60)
         assert answer.status_code == 200
         families = text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
         return [sample for family in families for sample in family.samples]
