@@ -10,7 +10,6 @@ from pydantic import BaseModel, ValidationError
 from backend.api.preconditions import precondition
 from backend.api.problems import HttpError, invalid_values
 from backend.auth.principal import Principal
-from backend.db.pool import Database
 from backend.errors import InvalidInput, InvalidValue, NotOwner
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import TaskCreate, TaskUpdate
@@ -18,7 +17,6 @@ from backend.schemas.whole_number import IN_DIGITS
 from backend.services.task_service import TaskService
 
 __all__ = [
-    "DatabaseDep",
     "IdempotencyKeyDep",
     "OwnerDep",
     "PreconditionDep",
@@ -45,12 +43,6 @@ async def owner(
 
 
 OwnerDep = Annotated[Principal, Depends(owner)]
-
-
-async def database(request: Request) -> Database:
-    """Return the worker's database."""
-    found: Database = request.app.state.database
-    return found
 
 
 async def task_service(request: Request) -> TaskService:
@@ -108,7 +100,6 @@ async def _read[Model: BaseModel](request: Request, model: type[Model]) -> Model
         raise invalid_values(error.errors(include_url=False, include_input=False), "/body") from None
 
 
-DatabaseDep = Annotated[Database, Depends(database)]
 IdempotencyKeyDep = Annotated[str | None, Depends(idempotency_key)]
 PreconditionDep = Annotated[Precondition, Depends(read_precondition)]
 TaskCreateDep = Annotated[TaskCreate, Depends(task_create)]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from typer.testing import CliRunner
 
@@ -98,6 +99,22 @@ async def test_dev_serves_prints_a_curl_that_works_and_keeps_the_data(folder: Pa
     listed = json.loads(await shell(re.sub(r"--json '[^']*'", "", line)))
     assert listed["tasks"] == [task]
     await stop(process)
+
+
+async def test_dev_migrates_a_given_database_and_says_where_tokens_come_from(
+    folder: Path, empty_database_url: str
+) -> None:
+    frontend = "http://127.0.0.1:9"
+    process, said = await start(folder, PORT="0", DATABASE_URL=empty_database_url, BETTER_AUTH_URL=frontend)
+    assert f"Tokens come from {frontend}." in said
+    assert "curl" not in said
+    await stop(process)
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM tasks") == 0
+    finally:
+        await connection.close()
+    assert servers(folder) == 0
 
 
 async def test_dev_insists_on_a_port_that_is_asked_for(folder: Path, taken_port: int) -> None:

@@ -82,6 +82,8 @@ def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> No
         ({"BETTER_AUTH_URL": "app.example.com"}, "BETTER_AUTH_URL: must be an http or https URL"),
         ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ({"MAX_REQUESTS_JITTER": "5"}, "MAX_REQUESTS_JITTER is of use only with MAX_REQUESTS"),
+        ({"PORT": "9000", "OPS_PORT": "9000"}, "OPS_PORT must not be PORT"),
         ({"DATABASE_POOL_MIN_SIZE": "31"}, "DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE"),
         ({**PRODUCTION, "DEBUG": "true"}, "DEBUG must be off unless ENVIRONMENT=development"),
         ({**PRODUCTION, "DATABASE_URL": ""}, "DATABASE_URL (or DATABASE_URL_FILE) must be set"),
