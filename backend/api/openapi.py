@@ -33,7 +33,16 @@ REQUEST_HEADERS: Final = [
 ]
 """Those that a browser's frontend may send."""
 
-RESPONSE_HEADERS: Final = ["ETag", "Link", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+RESPONSE_HEADERS: Final = [
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
 """Those that a browser's frontend may read."""
 
 _RETRY_AFTER: Final = {"Retry-After": "Seconds to wait before trying again."}
