@@ -137,7 +137,9 @@ class Settings(ProcessSettings):
     @field_validator("better_auth_url", "better_auth_jwks_url")
     @classmethod
     def _check_url(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+        parts = urlsplit(url or "http://unset")
+        # To ask for the port is what refuses one that is no number, or too large.
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
             raise ValueError("must be an http or https URL, such as https://app.example.com")
         return url
 

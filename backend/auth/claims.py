@@ -65,7 +65,7 @@ class ClaimRules:
 
 
 def _is_number(value: Any) -> TypeIs[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float)
 
 
 def _names_one(claim: Any, accepted: frozenset[str]) -> bool:

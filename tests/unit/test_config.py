@@ -80,6 +80,7 @@ def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> No
         ({"BETTER_AUTH_SECRET": "short"}, "BETTER_AUTH_SECRET has 5 characters; it needs at least 32"),
         ({"BETTER_AUTH_SECRET_FILE": "/nowhere"}, "BETTER_AUTH_SECRET_FILE: /nowhere cannot be read"),
         ({"BETTER_AUTH_URL": "app.example.com"}, "BETTER_AUTH_URL: must be an http or https URL"),
+        ({"BETTER_AUTH_URL": "https://app.example.com:https"}, "BETTER_AUTH_URL: Port could not be"),
         ({"PORT": "99999"}, "PORT: Input should be less than or equal to 65535"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ({"MAX_REQUESTS_JITTER": "5"}, "MAX_REQUESTS_JITTER is of use only with MAX_REQUESTS"),
