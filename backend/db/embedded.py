@@ -139,8 +139,8 @@ def _create_cluster(place: EmbeddedPlace) -> None:
 async def _answers(url: str) -> bool:
     try:
         connection = await asyncpg.connect(url, timeout=5)
-    except (OSError, asyncpg.PostgresError, TimeoutError):
-        return False
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        return False  # the last one where the server goes in the middle of a greeting
     await connection.close()
     return True
 

@@ -38,7 +38,7 @@ async def run(url: str, sql: str) -> object:
 async def answers(url: str) -> bool:
     try:
         await run(url, "SELECT 1")
-    except (OSError, asyncpg.PostgresError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
     return True
 
