@@ -47,7 +47,7 @@ async def test_service_keeps_its_contract(service: RunningService, tmp_path: Pat
         f"--header=Authorization: Bearer {service.token(USER_ID)}",
         "--checks=all",
         "--phases=examples,coverage,fuzzing,stateful",
-        "--max-examples=25",
+        "--max-examples=12",
         "--seed=1",
         "--generation-database=none",
         "--no-color",

@@ -56,7 +56,9 @@ class OverloadMiddleware:
             ):  # half an answer cannot be mended; another's timeout is not ours
                 raise
             late = HttpError(
-                HTTPStatus.GATEWAY_TIMEOUT, f"There was no answer within {self._timeout_seconds:g} seconds."
+                HTTPStatus.GATEWAY_TIMEOUT,
+                f"There was no answer within {self._timeout_seconds:g} seconds.",
+                {"Retry-After": "2"},
             )
             await problem_response(scope, late)(scope, receive, send)
         finally:
