@@ -55,7 +55,8 @@ async def test_beyond_its_capacity_a_worker_answers_503_and_probes_still_pass() 
 async def test_an_answer_that_takes_too_long_is_504_and_frees_its_place() -> None:
     inner = Inner()
     app = OverloadMiddleware(inner, max_concurrent=1, timeout_seconds=0.05)
-    assert (await call(app))[0] == 504
+    status, headers = await call(app)
+    assert (status, headers[b"retry-after"]) == (504, b"2")
     inner.may_answer.set()
     assert (await call(app))[0] == 200
 
