@@ -136,8 +136,8 @@ async def test_a_start_needs_no_key_server_and_the_first_answer_ends_the_outage(
 
 
 BAD_ANSWERS: dict[str, Callable[[JwksServer], None]] = {
-    "an error": lambda server: server.answer(b"{}", status=500),
-    "not found": lambda server: server.answer(b"{}", status=404),
+    "an error": lambda server: server.answer(b'{"keys":[]}', status=500),
+    "not found": lambda server: server.answer(b'{"keys":[]}', status=404),
     "a redirect": lambda server: server.answer(b"", status=302, headers=f"Location: {server.url}/there\r\n"),
     "no body": lambda server: server.answer(b""),
     "a web page": lambda server: server.answer(b"<html>"),
@@ -149,6 +149,7 @@ BAD_ANSWERS: dict[str, Callable[[JwksServer], None]] = {
     "deep brackets": lambda server: server.answer(b"[" * 200_000),
     "not UTF-8": lambda server: server.answer(b'{"keys": "\xff"}'),
     "compressed": lambda server: server.answer(b"\x1f\x8b", headers="Content-Encoding: gzip\r\n"),
+    "a body that is too large": lambda server: server.answer(b'{"keys":[]}' + b" " * 1024 * 1024),
     "a body without end": JwksServer.flood,
     "an answer that never ends": JwksServer.hang,
     "an answer that drips": JwksServer.drip,
