@@ -26,6 +26,8 @@ _ALGORITHMS: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
     ("RSA", None): ("RS256", "PS256"),
 }
 _RSA_MIN_BITS: Final = 2048
+# All else is left behind: given a private part, python-jose would verify with it, or fail to.
+_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
 
 
 class SigningKey(NamedTuple):
@@ -99,8 +101,12 @@ def signing_key(key: Mapping[str, Any]) -> SigningKey:
     algorithm = HEADER_ALIASES.get(name, name) if isinstance(name, str) else None
     if algorithm is None or algorithm not in algorithms:
         raise JWKError("not an algorithm of ours")
+    members = {member: key[member] for member in _MEMBERS if key.get(member) is not None}
+    # Of a number, python-jose would make as many bytes.
+    if not all(isinstance(value, str) for value in members.values()):
+        raise JWKError("a member is no text")
     try:
-        built = _construct(key, algorithm)
+        built = _construct(members, algorithm)
     except (JOSEError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise JWKError("unusable key") from error
     if kind == "RSA" and built.prepared_key.key_size < _RSA_MIN_BITS:

@@ -1,8 +1,12 @@
 """Which keys of a key set are used, and for which algorithm."""
 
+import contextlib
+import tracemalloc
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jose.exceptions import JWKError
 
 from backend.auth.algorithms import signing_key
@@ -48,6 +52,8 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("RS256", {"kty": ...}),
     ("RS256", {"n": ...}),
     ("RS256", {"n": 5}),
+    ("RS256", {"e": ...}),
+    ("RS256", {"e": True}),
     ("RS256", {"n": "AQAB"}),
     ("RS256", {"n": SHORT_MODULUS}),
     ("PS256", {"n": SHORT_MODULUS}),
@@ -67,3 +73,35 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
 def test_a_key_that_is_not_for_us_is_refused(algorithm: str, change: dict[str, Any]) -> None:
     with pytest.raises(JWKError):
         signing_key(shared_key_pair(algorithm).jwk(**change))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_private_part_published_by_mistake_is_left_alone(algorithm: str) -> None:
+    pair = shared_key_pair(algorithm)
+    built = signing_key(pair.jwk(d="AQAB"))
+    assert built.key.verify(b"message", pair.sign(b"message"))
+
+
+@pytest.mark.parametrize(("algorithm", "member"), [("RS256", "n"), ("RS256", "e"), ("ES256", "x")])
+def test_a_number_in_a_key_takes_no_memory(algorithm: str, member: str) -> None:
+    key = shared_key_pair(algorithm).jwk(**{member: 20_000_000})
+    tracemalloc.start()
+    with pytest.raises(JWKError):
+        signing_key(key)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+TEXTS = st.text() | st.binary(max_size=300).map(base64url)
+VALUES = TEXTS | st.none() | st.booleans() | st.floats() | st.integers(0, 999) | st.lists(TEXTS, max_size=2)
+MEMBERS = ["alg", "kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi", "k"]
+
+
+@given(st.sampled_from(ALGORITHMS), st.dictionaries(st.sampled_from(MEMBERS), VALUES, min_size=1, max_size=4))
+@settings(deadline=None)
+def test_an_arbitrary_key_is_refused_or_verifies(algorithm: str, change: dict[str, Any]) -> None:
+    pair = shared_key_pair(algorithm)
+    with contextlib.suppress(JWKError):
+        built = signing_key({**pair.jwk(), **change})
+        assert not built.key.verify(b"massage", pair.sign(b"message"))
