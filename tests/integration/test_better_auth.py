@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -38,6 +41,18 @@ async def call(
         return await client.request(method, f"/api/{user.id}/tasks{path}", **options)
 
 
+async def assert_alembic_finds_nothing_to_change(database_url: str) -> None:
+    check = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "alembic", "check"),
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"DATABASE_URL": database_url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await check.communicate()
+    assert check.returncode == 0, said.decode()
+
+
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512", "RS256", "PS256", "HS256"])
 async def test_token_of_the_frontend_is_good_here(empty_database_url: str, algorithm: str) -> None:
     """Better Auth migrates first here."""
@@ -54,6 +69,10 @@ async def test_token_of_the_frontend_is_good_here(empty_database_url: str, algor
         # What clients mistake for a token: the session's own, and its cookie.
         for other in (ada.session_token, ada.cookie, token[:-4] + "AAAA", token + "."):
             assert (await call(service, ada, other)).status_code == 401
+        # What is signed with the same key or secret, but for something else.
+        for purpose, other in (("session", ada.cached_session), ("email", ada.mailed)):
+            assert purpose in jwt.get_unverified_claims(other)
+            assert (await call(service, ada, other)).status_code == 401
 
 
 async def test_tables_made_by_the_service_first(database_url: str) -> None:
@@ -67,6 +86,13 @@ async def test_tables_made_by_the_service_first(database_url: str) -> None:
         connection = await asyncpg.connect(database_url)
         assert await connection.fetchval("SELECT count(*) FROM tasks") == 0
         await connection.close()
+        await assert_alembic_finds_nothing_to_change(database_url)
+
+
+async def test_tables_made_by_the_frontend_first(empty_database_url: str) -> None:
+    async with better_auth(empty_database_url, algorithm="EdDSA"):
+        await migrate(empty_database_url)
+        await assert_alembic_finds_nothing_to_change(empty_database_url)
 
 
 async def test_user_of_a_frontend_with_its_own_database(empty_database_url: str, database_url: str) -> None:

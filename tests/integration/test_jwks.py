@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -11,6 +12,7 @@ from backend.auth.tokens import TokenVerifier
 from backend.config import Settings
 from backend.errors import InvalidToken
 from tests.support.jwks_server import JwksServer, running_jwks_server
+from tests.support.service import running_service, service_settings
 from tests.support.tokens import ALGORITHMS, claims, hs256, key_pair, shared_key_pair
 
 
@@ -203,3 +205,20 @@ async def test_keys_that_are_not_for_us_do_not_spoil_the_set(server: JwksServer)
     with pytest.raises(InvalidToken):
         await verifier.verify(hs256("secret", _claims(server), {"alg": "HS256", "kid": "shared"}))
     await verifier.stop()
+
+
+async def test_without_any_key_callers_are_told_to_come_again(
+    server: JwksServer, shared_database_url: str
+) -> None:
+    await server.go()
+    settings = service_settings(shared_database_url, better_auth_secret=None, better_auth_url=server.url)
+    authorization = {"Authorization": f"Bearer {shared_key_pair('EdDSA').token(_claims(server))}"}
+    async with (
+        running_service(settings) as service,
+        httpx.AsyncClient(base_url=service.url, headers=authorization) as client,
+    ):
+        away = await client.get("/api/user-1/tasks")
+        assert (away.status_code, away.json()["title"]) == (503, "Signing keys unavailable")
+        assert int(away.headers["Retry-After"]) > 0
+        await server.come()
+        assert (await client.get("/api/user-1/tasks")).status_code == 200

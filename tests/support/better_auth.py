@@ -26,12 +26,17 @@ SECRET = "a-secret-of-the-frontend-with-32-or-more-characters"
 
 @dataclass(frozen=True)
 class SignedUp:
-    """A user of the frontend, signed in."""
+    """A user of the frontend, signed in.
+
+    `cached_session` and `mailed`, the token of a link in an e-mail, are JWTs that are no access tokens.
+    """
 
     id: str
     email: str
     session_token: str
     cookie: str
+    cached_session: str
+    mailed: str
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,16 @@ class BetterAuth:
         answer = await self.client.post("/api/auth/sign-up/email", json=body)
         assert answer.status_code == 200, answer.text
         self.client.cookies.clear()  # each user has a browser of their own
-        said = answer.json()
-        return SignedUp(said["user"]["id"], email, said["token"], answer.cookies["better-auth.session_token"])
+        said, cookies = answer.json(), answer.cookies
+        mailed = await self.client.get("/mailed", params={"to": email})
+        return SignedUp(
+            said["user"]["id"],
+            email,
+            said["token"],
+            cookies["better-auth.session_token"],
+            cookies["better-auth.session_data"],
+            mailed.text,
+        )
 
     async def token(self, user: SignedUp) -> str:
         """Return a JWT of the user's session, as a frontend fetches it for the API."""

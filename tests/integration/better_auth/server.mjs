@@ -1,4 +1,5 @@
-// A frontend's Better Auth, as its documentation sets it up: e-mail and password, the jwt plugin.
+// A frontend's Better Auth, as its documentation sets it up: e-mail and password, the jwt plugin. It signs more
+// with the same keys: the links of its e-mails (GET /mailed?to=… gives the last one's token), a cached session.
 // From the environment: PORT, SECRET, DATABASE (node-pg's settings as JSON), ALGORITHM (HS256 or one of
 // the plugin's), ROTATION_SECONDS (0: never).
 import { createServer } from "node:http";
@@ -19,17 +20,22 @@ const sharedSecret = {
   jwt: { sign: (claims) => new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).sign(secret) },
 };
 const keySet = {
+  sessionCookieCache: true,
   jwks: {
     keyPairConfig: { alg: ALGORITHM },
     ...(Number(ROTATION_SECONDS) ? { rotationInterval: Number(ROTATION_SECONDS), gracePeriod: 3600 } : {}),
   },
 };
 
+const mailed = new Map();
+
 const auth = betterAuth({
   baseURL,
   secret: SECRET,
   database: new pg.Pool({ ...JSON.parse(DATABASE), max: 4 }),
   emailAndPassword: { enabled: true },
+  emailVerification: { sendOnSignUp: true, sendVerificationEmail: async ({ user, token }) => mailed.set(user.email, token) },
+  session: { cookieCache: { enabled: true, strategy: "jwt" } },
   user: { modelName: "users", deleteUser: { enabled: true } },
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
@@ -37,6 +43,11 @@ const auth = betterAuth({
 });
 
 await (await getMigrations(auth.options)).runMigrations();
-createServer(toNodeHandler(auth)).listen(Number(PORT), "127.0.0.1", () => console.log("ready"));
+const handler = toNodeHandler(auth);
+createServer((request, response) => {
+  const { pathname, searchParams } = new URL(request.url, baseURL);
+  if (pathname !== "/mailed") return handler(request, response);
+  response.end(mailed.get(searchParams.get("to")));
+}).listen(Number(PORT), "127.0.0.1", () => console.log("ready"));
 process.stdin.resume();
 process.stdin.on("end", () => process.exit(0)); // ends with the test, however that ends
