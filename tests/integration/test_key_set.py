@@ -1,6 +1,7 @@
 """The key set over time: rotation, outages, bad answers, floods of made-up key ids."""
 
 import asyncio
+import gzip
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -148,7 +149,9 @@ BAD_ANSWERS: dict[str, Callable[[JwksServer], None]] = {
     "no usable key": lambda server: server.publish(OLD.jwk(alg="HS256")),
     "deep brackets": lambda server: server.answer(b"[" * 200_000),
     "not UTF-8": lambda server: server.answer(b'{"keys": "\xff"}'),
-    "compressed": lambda server: server.answer(b"\x1f\x8b", headers="Content-Encoding: gzip\r\n"),
+    "compressed": lambda server: server.answer(
+        gzip.compress(b'{"keys":[]}'), headers="Content-Encoding: gzip\r\n"
+    ),
     "a body that is too large": lambda server: server.answer(b'{"keys":[]}' + b" " * 1024 * 1024),
     "a body without end": JwksServer.flood,
     "an answer that never ends": JwksServer.hang,
@@ -213,3 +216,4 @@ async def test_a_stop_in_the_middle_of_a_fetch_leaves_nothing_running(server: Jw
     assert ours <= {task.get_name() for task in asyncio.all_tasks()}
     await verifier.stop()
     assert not ours & {task.get_name() for task in asyncio.all_tasks()}
+    assert _keys(verifier)._server._client.is_closed
