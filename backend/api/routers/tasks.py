@@ -67,19 +67,7 @@ async def get_task(
     return _task(stored)
 
 
-@router.put("/{task_id}", response_model=TaskResponse)
-async def replace_task(
-    *,
-    owner: OwnerDep,
-    service: TaskServiceDep,
-    task_id: TaskIdPath,
-    precondition: PreconditionDep,
-    change: TaskUpdateDep,
-) -> Response:
-    """Change a task: the same as PATCH, since frontends of this family send a partial PUT."""
-    return _task(await service.update(owner, task_id, change, precondition))
-
-
+@router.put("/{task_id}", name="replace_task", response_model=TaskResponse)
 @router.patch("/{task_id}", response_model=TaskResponse)
 async def update_task(
     *,
@@ -89,7 +77,10 @@ async def update_task(
     precondition: PreconditionDep,
     change: TaskUpdateDep,
 ) -> Response:
-    """Change the fields of a task that the body has."""
+    """Change the fields of a task that the body has.
+
+    PUT is the same as PATCH, since frontends of this family send a partial PUT.
+    """
     return _task(await service.update(owner, task_id, change, precondition))
 
 
