@@ -9,8 +9,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from backend.db.address import parse_address
+from backend.db.statement import Connection
 
-__all__ = ["SchemaState", "code_revision", "database_revision", "migrate", "schema_state"]
+__all__ = ["SchemaState", "code_revision", "database_revision", "migrate", "revision_at", "schema_state"]
 
 
 class SchemaState(StrEnum):
@@ -27,12 +28,26 @@ def code_revision() -> str:
     return _scripts().get_current_head() or ""
 
 
-async def database_revision(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+async def database_revision(connection: Connection) -> str | None:
     """Return the database's revision, None before the first migration."""
-    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+    if (await connection.fetch("SELECT to_regclass('alembic_version')"))[0][0] is None:
         return None
-    revision: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    return revision
+    rows = await connection.fetch("SELECT version_num FROM alembic_version")
+    return rows[0][0] if rows else None
+
+
+async def revision_at(url: str) -> str | None:
+    """Return the revision of the database at this address, asked on a connection of its own.
+
+    Raises:
+        ConfigurationError: The URL cannot be read.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: The database does not answer.
+    """
+    connection = await asyncpg.connect(**parse_address(url).arguments)
+    try:
+        return await database_revision(connection)
+    finally:
+        await connection.close(timeout=1.0)
 
 
 def schema_state(revision: str | None) -> SchemaState:
@@ -59,27 +74,19 @@ async def migrate(url: str, *, revision: str = "head") -> str:
         ConfigurationError: The URL cannot be read, or the database is not fit for the tables.
         asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: A migration failed; it was rolled back.
     """
-    before = await _revision(url)
+    before = await revision_at(url)
     if schema_state(before) is SchemaState.AHEAD:
         return f"The database is ahead, at {before}; this release knows {code_revision()}. Nothing to do."
     config = _config()
     config.attributes["url"] = url
     # Alembic is synchronous; its env.py opens an event loop of its own.
     await asyncio.to_thread(command.upgrade, config, revision)
-    after = await _revision(url)
+    after = await revision_at(url)
     return (
         f"The database is at {after}."
         if before == after
         else f"The database went from {before or 'empty'} to {after}."
     )
-
-
-async def _revision(url: str) -> str | None:
-    connection = await asyncpg.connect(**parse_address(url).arguments)
-    try:
-        return await database_revision(connection)
-    finally:
-        await connection.close()
 
 
 def _config() -> Config:

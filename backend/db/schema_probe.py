@@ -2,15 +2,12 @@
 
 import asyncio
 from functools import cache
-from typing import cast
 
 import asyncpg
 
 from backend.config import Settings
-from backend.db.address import parse_address
 from backend.db.pool import Database
-from backend.db.schema import SchemaState, code_revision, database_revision, schema_state
-from backend.db.statement import Connection
+from backend.db.schema import SchemaState, code_revision, database_revision, revision_at, schema_state
 from backend.observability.metrics import PoolState, set_schema_revision
 
 __all__ = ["is_busy", "pool_state", "probe_schema", "probe_schema_at"]
@@ -28,11 +25,7 @@ async def probe_schema(database: Database) -> SchemaState:
     Raises:
         DomainError: The database does not answer.
     """
-
-    async def read(connection: Connection) -> str | None:
-        return await database_revision(cast("asyncpg.Connection[asyncpg.Record]", connection))
-
-    found = await database.transaction(read)
+    found = await database.transaction(database_revision)
     set_schema_revision(_wanted(), found)
     return _state(found)
 
@@ -43,14 +36,9 @@ async def probe_schema_at(settings: Settings) -> SchemaState | None:
     Raises:
         ConfigurationError: The address is not a PostgreSQL URL.
     """
-    address = parse_address(settings.database_address() or "", pooler=settings.database_pooler)
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            connection = await asyncpg.connect(**address.arguments)
-            try:
-                return schema_state(await database_revision(connection))
-            finally:
-                await connection.close(timeout=1.0)
+            return schema_state(await revision_at(settings.database_address() or ""))
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return None
 
