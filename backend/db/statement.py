@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Statement"]
 
-_DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 class Connection(Protocol):

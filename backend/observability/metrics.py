@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 # A `_created` series beside each counter doubles their number, and is missing with several workers.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 
 REGISTRY = CollectorRegistry()
 """Where this process's metrics live; not the library's own, whose process metrics know one process only."""

@@ -95,7 +95,7 @@ def collect_workers(directory: Path) -> list[Metric]:
     with _locked(directory, fcntl.LOCK_SH):
         # A worker that starts has made a file and not yet filled it.
         files = [str(path) for path in directory.glob("*.db") if _size(path)]
-        return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]
+        return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 
 
 def live_workers(directory: Path) -> list[int]:
@@ -119,7 +119,7 @@ def _add_to_archive(directory: Path, kind: str, path: Path) -> None:
 
 
 def _values(path: Path) -> dict[str, float]:
-    entries = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
+    entries = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]  # as above
     return {key: value for key, value, _, _ in entries}
 
 

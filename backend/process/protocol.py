@@ -25,7 +25,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_timer: TimerHandle | None = None
 
     @override
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # narrowed by uvicorn too
         super().connection_made(transport)
         self._start_head()
 

@@ -46,7 +46,7 @@ class _ClosingServer(Server):
         await super().shutdown(sockets)
 
 
-class TaskWorker(UvicornWorker):  # type: ignore[misc] # see [tool.mypy.overrides]
+class TaskWorker(UvicornWorker):  # type: ignore[misc]  # its package has no types
     """A worker for `gunicorn --worker-class backend.process.worker.TaskWorker`."""
 
     CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - as the base class has it
