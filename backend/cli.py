@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Annotated, override
 
 import typer
@@ -15,6 +15,7 @@ import uvicorn
 from backend.auth.development_token import make_token
 from backend.config import ConfigurationError, Settings, load_settings
 from backend.db.embedded import embedded_postgres
+from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
 from backend.db.schema import SchemaState
 from backend.db.schema import migrate as migrate_database
 from backend.db.schema_probe import probe_schema_at
@@ -82,11 +83,34 @@ def serve() -> None:
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is the point
 
 
+Patience = Annotated[float, typer.Option("--patience", min=0, help="Seconds to try again; 0 tries once.")]
+
+
 @app.command()
-def migrate(revision: Annotated[str, typer.Argument(help="Alembic revision to reach.")] = "head") -> None:
-    """Bring the database to this release's schema. A database that is ahead is left as it is."""
+def migrate(
+    revision: Annotated[str, typer.Argument(help="Alembic revision to reach.")] = "head",
+    patience: Patience = 60.0,
+) -> None:
+    """Bring the database to this release's schema. A database that is ahead is left as it is.
+
+    Ends with 3 where the migration itself failed, so that nobody tries it again; with 1 where
+    the database did not answer in time.
+    """
     settings = load_settings()
-    typer.echo(asyncio.run(_migrate(settings, revision)))
+    try:
+        typer.echo(asyncio.run(_migrate(settings, revision, patience)))
+    except MigrationFailed as error:
+        typer.echo(f"task-service: {error}", err=True)
+        raise typer.Exit(3) from None
+
+
+@app.command()
+def gate(patience: Patience = 600.0) -> None:
+    """Wait until the database has this release's schema, or a later one: the step before `serve`."""
+    address = load_settings().database_address()
+    if address is None:
+        return  # an embedded database is migrated where it is started
+    typer.echo(asyncio.run(wait_until_migrated(address, patience_seconds=patience, report=_report)))
 
 
 @app.command()
@@ -125,9 +149,9 @@ def main() -> None:
     """Run the command line; an impossible setting is one sentence and exit status 2."""
     try:
         app()
-    except ConfigurationError as error:
+    except (ConfigurationError, WaitedInVain) as error:
         typer.echo(f"task-service: {error}", err=True)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
 
 
 def settings_table() -> list[str]:
@@ -145,11 +169,18 @@ def _shown(value: object) -> str:
     return ",".join(value) if isinstance(value, (list, tuple)) else str(value)
 
 
-async def _migrate(settings: Settings, revision: str) -> object:
-    if not settings.uses_embedded_database:
-        return await migrate_database(settings.migration_address() or "", revision=revision)
-    async with embedded_postgres(settings.data_dir) as url:
-        return await migrate_database(url, revision=revision)
+async def _migrate(settings: Settings, revision: str, patience: float) -> str:
+    async with AsyncExitStack() as stack:
+        url = settings.migration_address()
+        if settings.uses_embedded_database:
+            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+        return await migrate_patiently(
+            url or "", revision=revision, patience_seconds=patience, report=_report
+        )
+
+
+def _report(sentence: str) -> None:
+    typer.echo(f"task-service: {sentence}", err=True)
 
 
 @contextmanager

@@ -1,0 +1,128 @@
+"""What a rollout runs beside the service: the migration, and the gate that holds new pods until it is done."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from backend.config import ConfigurationError
+from backend.db.failures import is_connection_lost, is_retriable_conflict, translate
+from backend.db.schema import SchemaState, code_revision, migrate, revision_at, schema_state
+from backend.errors import DatabaseTimeout
+
+__all__ = ["MigrationFailed", "WaitedInVain", "migrate_patiently", "wait_until_migrated"]
+
+_RETRY_SECONDS = 2.0
+_CONNECT_SECONDS = 5.0
+
+Report = Callable[[str], object]
+
+
+class MigrationFailed(Exception):
+    """A migration was refused by the database and rolled back; the same one would fail again."""
+
+
+class WaitedInVain(Exception):
+    """The database did not come, or not to the schema that was waited for, in time."""
+
+
+async def migrate_patiently(url: str, *, revision: str, patience_seconds: float, report: Report) -> str:
+    """Bring a database to a revision, waiting for it where it is away or locked.
+
+    Args:
+        url: The direct address, with the right to create tables.
+        revision: The one to reach.
+        patience_seconds: How long to try again; 0 tries once.
+        report: Takes one sentence for each try that came to nothing.
+
+    Returns:
+        What was found and done, as a sentence.
+
+    Raises:
+        ConfigurationError: The URL cannot be read, or the database is not fit for the tables.
+        MigrationFailed: To try again is of no use.
+        WaitedInVain: Time is up.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            await _reach(url)
+            return await migrate(url, revision=revision)
+        except ConfigurationError:
+            raise
+        except _Away as error:
+            reason = str(error)
+        except Exception as error:
+            cause = _root(error)
+            if not _may_pass(cause):
+                raise MigrationFailed(f"The migration failed and was rolled back: {cause}") from error
+            reason = f"The migration was cut off ({type(cause).__name__}) and rolled back."
+        await _pause(deadline, reason, report)
+
+
+async def wait_until_migrated(url: str, *, patience_seconds: float, report: Report) -> str:
+    """Wait until the database has this code's schema, or a later one, which still serves this code.
+
+    It asks the database itself, not whoever migrates: a migration's Job may be long gone.
+
+    Args:
+        url: The service's own address.
+        patience_seconds: How long to ask again; 0 asks once.
+        report: Takes one sentence for each answer that is not good enough.
+
+    Returns:
+        What was found, as a sentence.
+
+    Raises:
+        ConfigurationError: The URL cannot be read.
+        WaitedInVain: Time is up.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            found = await _reach(url)
+        except _Away as error:
+            reason = str(error)
+        else:
+            state = schema_state(found)
+            reason = f"The database is at {found or 'no revision'}; this release wants {code_revision()}."
+            if state is not SchemaState.BEHIND:
+                return f"The database is {state}. {reason}"
+        await _pause(deadline, reason, report)
+
+
+class _Away(Exception):
+    """The database does not answer; the text says how."""
+
+
+async def _reach(url: str) -> str | None:
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await revision_at(url)
+    except Exception as error:
+        if translate(error) is None:
+            raise
+        # The type alone: an address has no place in a log, and a driver may quote it.
+        raise _Away(f"The database does not answer ({type(error).__name__}).") from None
+
+
+def _root(error: Exception) -> Exception:
+    """Return what the driver raised: SQLAlchemy wraps its adapter's error, which wraps the driver's."""
+    wrapped = getattr(error, "orig", None) or error.__cause__
+    return _root(wrapped) if isinstance(wrapped, Exception) else error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same migration may succeed later."""
+    return (
+        is_connection_lost(error)
+        or is_retriable_conflict(error)
+        or isinstance(error, OSError)
+        or isinstance(translate(error), DatabaseTimeout)
+    )
+
+
+async def _pause(deadline: float, reason: str, report: Report) -> None:
+    if time.monotonic() + _RETRY_SECONDS > deadline:
+        raise WaitedInVain(f"Gave up. {reason}")
+    report(f"{reason} Trying again.")
+    await asyncio.sleep(_RETRY_SECONDS)

@@ -1,0 +1,124 @@
+"""What the migration's Job and the gate before each pod do, on good days and bad ones."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
+from backend.db.schema import code_revision, migrate
+from tests.support.workers import free_port
+
+COMMAND = Path(sys.executable).with_name("task-service")
+
+
+async def execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def locked(url: str, table: str) -> AsyncIterator[None]:
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+def run(*arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
+    environment = {
+        **os.environ,
+        "ENVIRONMENT": "production",
+        "DATABASE_URL": url,
+        "BETTER_AUTH_SECRET": "x" * 40,
+    }
+    return subprocess.run(
+        [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+async def test_gate_opens_when_the_migration_is_done(empty_database_url: str) -> None:
+    said: asyncio.Queue[str] = asyncio.Queue()
+    waiting = asyncio.create_task(
+        wait_until_migrated(empty_database_url, patience_seconds=30, report=said.put_nowait)
+    )
+    assert await said.get() == (
+        f"The database is at no revision; this release wants {code_revision()}. Trying again."
+    )
+    await migrate(empty_database_url)
+    assert await waiting == (
+        f"The database is current. The database is at {code_revision()}; this release wants {code_revision()}."
+    )
+
+
+async def test_gate_lets_a_release_pass_that_the_database_is_ahead_of(database_url: str) -> None:
+    await execute(database_url, "UPDATE alembic_version SET version_num = 'of-a-later-release'")
+    found = await wait_until_migrated(database_url, patience_seconds=0, report=print)
+    assert found.startswith("The database is ahead. The database is at of-a-later-release;")
+
+
+async def test_gate_gives_up_on_a_schema_that_stays_behind(empty_database_url: str) -> None:
+    with pytest.raises(WaitedInVain, match=r"^Gave up\. The database is at no revision; this release wants"):
+        await wait_until_migrated(empty_database_url, patience_seconds=0, report=print)
+
+
+async def test_absent_database_is_waited_for() -> None:
+    said: list[str] = []
+    address = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
+    with pytest.raises(WaitedInVain, match=r"^Gave up\. The database does not answer \(Connection"):
+        await migrate_patiently(address, revision="head", patience_seconds=2.5, report=said.append)
+    assert said
+    assert "hunter2" not in said[0]
+
+
+async def test_migration_behind_a_lock_is_tried_again(empty_database_url: str) -> None:
+    await execute(empty_database_url, "CREATE TABLE users (id text PRIMARY KEY)")
+    said: asyncio.Queue[str] = asyncio.Queue()
+    async with locked(empty_database_url, "users"):
+        trying = asyncio.create_task(
+            migrate_patiently(
+                empty_database_url, revision="head", patience_seconds=60, report=said.put_nowait
+            )
+        )
+        assert await said.get() == (
+            "The migration was cut off (LockNotAvailableError) and rolled back. Trying again."
+        )
+    assert "went from empty" in await trying
+
+
+async def test_migration_that_cannot_succeed_is_not_tried_again(empty_database_url: str) -> None:
+    await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
+    with pytest.raises(MigrationFailed, match='rolled back: relation "tasks" already exists'):
+        await migrate_patiently(empty_database_url, revision="head", patience_seconds=60, report=print)
+
+
+async def test_exit_codes_tell_the_job_whether_to_try_again(empty_database_url: str) -> None:
+    absent = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
+    away = await asyncio.to_thread(run, "migrate", "--patience", "0", url=absent)
+    assert (away.returncode, away.stdout) == (1, "")
+    assert away.stderr.startswith("task-service: Gave up. The database does not answer")
+    behind = await asyncio.to_thread(run, "gate", "--patience", "0", url=empty_database_url)
+    assert behind.returncode == 1
+    await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
+    failed = await asyncio.to_thread(run, "migrate", url=empty_database_url)
+    assert (failed.returncode, len(failed.stderr.splitlines())) == (3, 1)
+    unreadable = await asyncio.to_thread(run, "migrate", url="mysql://host/tasks")
+    assert unreadable.returncode == 2
+
+
+async def test_gate_command_says_what_it_found(database_url: str) -> None:
+    passed = await asyncio.to_thread(run, "gate", url=database_url)
+    assert (passed.returncode, passed.stderr) == (0, "")
+    assert passed.stdout.startswith("The database is current.")
