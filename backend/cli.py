@@ -13,7 +13,13 @@ import typer
 import uvicorn
 
 from backend.auth.development_token import make_token
-from backend.config import ConfigurationError, Settings, load_settings
+from backend.config import (
+    ConfigurationError,
+    DatabaseSettings,
+    Settings,
+    load_database_settings,
+    load_settings,
+)
 from backend.db.embedded import embedded_postgres
 from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
 from backend.db.schema import SchemaState
@@ -96,7 +102,7 @@ def migrate(
     Ends with 3 where the migration itself failed, so that nobody tries it again; with 1 where
     the database did not answer in time.
     """
-    settings = load_settings()
+    settings = load_database_settings()
     try:
         typer.echo(asyncio.run(_migrate(settings, revision, patience)))
     except MigrationFailed as error:
@@ -107,7 +113,7 @@ def migrate(
 @app.command()
 def gate(patience: Patience = 600.0) -> None:
     """Wait until the database has this release's schema, or a later one: the step before `serve`."""
-    address = load_settings().database_address()
+    address = load_database_settings().database_address()
     if address is None:
         return  # an embedded database is migrated where it is started
     typer.echo(asyncio.run(wait_until_migrated(address, patience_seconds=patience, report=_report)))
@@ -169,7 +175,7 @@ def _shown(value: object) -> str:
     return ",".join(value) if isinstance(value, (list, tuple)) else str(value)
 
 
-async def _migrate(settings: Settings, revision: str, patience: float) -> str:
+async def _migrate(settings: DatabaseSettings, revision: str, patience: float) -> str:
     async with AsyncExitStack() as stack:
         url = settings.migration_address()
         if settings.uses_embedded_database:

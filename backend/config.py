@@ -2,13 +2,13 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
-from backend.process_config import Items, ProcessSettings
+from backend.database_config import DatabaseSettings
+from backend.process_config import Items
 from backend.secret_sources import ConfigurationError, development_secret, read_secret
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "SECRET_MIN_LENGTH",
     "TITLE_MAX_LENGTH",
     "ConfigurationError",
+    "DatabaseSettings",
     "Settings",
+    "load_database_settings",
     "load_settings",
 ]
 
@@ -26,58 +28,16 @@ TITLE_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 10_000
 
 
-class Settings(ProcessSettings):
+class Settings(DatabaseSettings):
     """The service's configuration, from the environment and from `.env`.
 
     A secret may come from a file instead (`…_FILE`); the file is read at each use, so a
     rotated secret is picked up without a restart.
     """
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
-    )
-
     allowed_origins: Items = Field(
         ("http://localhost:3000",),
         description="Origins of browser frontends (CORS), comma separated, each `scheme://host[:port]`.",
-    )
-
-    database_url: SecretStr | None = Field(
-        None,
-        description="PostgreSQL URL as the provider hands it out. Unset in development: an embedded PostgreSQL.",
-    )
-    database_url_file: Path | None = Field(
-        None, description="File that holds DATABASE_URL; read again when it changes."
-    )
-    database_migration_url: SecretStr | None = Field(
-        None, description="Direct URL and role for migrations, where DATABASE_URL leads to a pooler."
-    )
-    database_migration_url_file: Path | None = Field(
-        None, description="File that holds DATABASE_MIGRATION_URL."
-    )
-    database_pooler: Literal["auto", "none", "session", "transaction"] = Field(
-        "auto",
-        description="Pooler between us and PostgreSQL; `transaction` turns off prepared statements. "
-        "`auto` means `transaction` for a `-pooler` host (Neon), else `none`.",
-    )
-    database_pool_min_size: int = Field(
-        10, ge=0, le=1000, description="Connections a worker opens at its start."
-    )
-    database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
-    database_pool_timeout_seconds: float = Field(
-        3.0, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."
-    )
-    database_connection_max_idle_seconds: float = Field(
-        300.0, ge=0, description="A connection idle for longer is replaced. 0 keeps it for ever."
-    )
-    database_statement_timeout_seconds: float = Field(
-        5.0,
-        gt=0,
-        le=600,
-        description="Longest statement; beyond it PostgreSQL cancels it and the answer is 504.",
-    )
-    database_lock_timeout_seconds: float = Field(
-        2.0, gt=0, le=600, description="Longest wait of a statement for a lock; beyond it 504."
     )
 
     better_auth_secret: SecretStr | None = Field(
@@ -145,15 +105,9 @@ class Settings(ProcessSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if self.database_pool_min_size > self.database_pool_max_size:
-            raise ValueError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
         if self.environment == "production":
             if self.debug:
                 raise ValueError("DEBUG must be off unless ENVIRONMENT=development")
-            if self.database_url is None and self.database_url_file is None:
-                raise ValueError(
-                    "DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development"
-                )
             if (
                 not self.uses_jwks
                 and self.better_auth_secret is None
@@ -170,22 +124,6 @@ class Settings(ProcessSettings):
     def uses_jwks(self) -> bool:
         """Whether tokens are verified with the frontend's public keys instead of a shared secret."""
         return self.better_auth_url is not None or self.better_auth_jwks_url is not None
-
-    @property
-    def uses_embedded_database(self) -> bool:
-        """Whether the service runs its own PostgreSQL, as in development without DATABASE_URL."""
-        return self.database_url is None and self.database_url_file is None
-
-    def database_address(self) -> str | None:
-        """Return the PostgreSQL URL in force now, or None for the embedded one."""
-        return read_secret("DATABASE_URL", self.database_url, self.database_url_file)
-
-    def migration_address(self) -> str | None:
-        """Return the URL for migrations: DATABASE_MIGRATION_URL, else DATABASE_URL."""
-        own = read_secret(
-            "DATABASE_MIGRATION_URL", self.database_migration_url, self.database_migration_url_file
-        )
-        return own or self.database_address()
 
     def signing_secret(self) -> str:
         """Return the HS256 secret in force now.
@@ -208,17 +146,27 @@ class Settings(ProcessSettings):
         return development_secret(self.data_dir)
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment.
-
-    Args:
-        overrides: Fields that take precedence, by field name.
+def load_settings() -> Settings:
+    """Read every setting from the environment.
 
     Raises:
         ConfigurationError: A setting is impossible; the text is one sentence for each, naming its variable.
     """
+    return _load(Settings)
+
+
+def load_database_settings() -> DatabaseSettings:
+    """Read those settings that a migration needs, so that it is not given the others' secrets.
+
+    Raises:
+        ConfigurationError: As for `load_settings`.
+    """
+    return _load(DatabaseSettings)
+
+
+def _load[Kind: DatabaseSettings](kind: type[Kind]) -> Kind:
     try:
-        return Settings(**overrides)
+        return kind()
     except ValidationError as error:
         raise ConfigurationError("; ".join(_sentence(dict(item)) for item in error.errors())) from None
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
-from backend.config import load_settings
+from backend.config import load_database_settings
 from backend.db.address import parse_address
 from backend.db.embedded import embedded_postgres
 from backend.models import idempotency_key, task, user  # noqa: F401 - they fill the metadata
@@ -54,9 +54,9 @@ def run(connection: Connection) -> None:
 async def run_online() -> None:
     """Connect to the database that is asked for, or to the embedded one."""
     async with AsyncExitStack() as stack:
-        url = context.config.attributes.get("url") or load_settings().migration_address()
+        url = context.config.attributes.get("url") or load_database_settings().migration_address()
         if url is None:
-            url = await stack.enter_async_context(embedded_postgres(load_settings().data_dir))
+            url = await stack.enter_async_context(embedded_postgres(load_database_settings().data_dir))
         arguments = parse_address(url).arguments
 
         async def connect() -> "asyncpg.Connection[asyncpg.Record]":

@@ -1,0 +1,77 @@
+"""The settings of the database: all that a migration needs to be given."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from backend.process_config import ProcessSettings
+from backend.secret_sources import read_secret
+
+__all__ = ["DatabaseSettings"]
+
+
+class DatabaseSettings(ProcessSettings):
+    """Where the database is and how it is used; `Settings` is made of this."""
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL as the provider hands it out. Unset in development: an embedded PostgreSQL.",
+    )
+    database_url_file: Path | None = Field(
+        None, description="File that holds DATABASE_URL; read again when it changes."
+    )
+    database_migration_url: SecretStr | None = Field(
+        None, description="Direct URL and role for migrations, where DATABASE_URL leads to a pooler."
+    )
+    database_migration_url_file: Path | None = Field(
+        None, description="File that holds DATABASE_MIGRATION_URL."
+    )
+    database_pooler: Literal["auto", "none", "session", "transaction"] = Field(
+        "auto",
+        description="Pooler between us and PostgreSQL; `transaction` turns off prepared statements. "
+        "`auto` means `transaction` for a `-pooler` host (Neon), else `none`.",
+    )
+    database_pool_min_size: int = Field(
+        10, ge=0, le=1000, description="Connections a worker opens at its start."
+    )
+    database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
+    database_pool_timeout_seconds: float = Field(
+        3.0, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."
+    )
+    database_connection_max_idle_seconds: float = Field(
+        300.0, ge=0, description="A connection idle for longer is replaced. 0 keeps it for ever."
+    )
+    database_statement_timeout_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        description="Longest statement; beyond it PostgreSQL cancels it and the answer is 504.",
+    )
+    database_lock_timeout_seconds: float = Field(
+        2.0, gt=0, le=600, description="Longest wait of a statement for a lock; beyond it 504."
+    )
+
+    @model_validator(mode="after")
+    def _check_database(self) -> Self:
+        if self.database_pool_min_size > self.database_pool_max_size:
+            raise ValueError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
+        if self.environment == "production" and self.uses_embedded_database:
+            raise ValueError("DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development")
+        return self
+
+    @property
+    def uses_embedded_database(self) -> bool:
+        """Whether the service runs its own PostgreSQL, as in development without DATABASE_URL."""
+        return self.database_url is None and self.database_url_file is None
+
+    def database_address(self) -> str | None:
+        """Return the PostgreSQL URL in force now, or None for the embedded one."""
+        return read_secret("DATABASE_URL", self.database_url, self.database_url_file)
+
+    def migration_address(self) -> str | None:
+        """Return the URL for migrations: DATABASE_MIGRATION_URL, else DATABASE_URL."""
+        own = read_secret(
+            "DATABASE_MIGRATION_URL", self.database_migration_url, self.database_migration_url_file
+        )
+        return own or self.database_address()
