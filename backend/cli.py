@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -153,6 +154,8 @@ def config(
 
 def main() -> None:
     """Run the command line; an impossible setting is one sentence and exit status 2."""
+    # As a container's first process nothing would end us otherwise: the kernel's default does not apply to it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except (ConfigurationError, WaitedInVain) as error:

@@ -122,3 +122,16 @@ async def test_gate_command_says_what_it_found(database_url: str) -> None:
     passed = await asyncio.to_thread(run, "gate", url=database_url)
     assert (passed.returncode, passed.stderr) == (0, "")
     assert passed.stdout.startswith("The database is current.")
+
+
+async def test_sigterm_ends_the_wait_at_once(empty_database_url: str) -> None:
+    environment = {**os.environ, "ENVIRONMENT": "production", "DATABASE_URL": empty_database_url}
+    gate = await asyncio.create_subprocess_exec(
+        COMMAND, "gate", env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    assert gate.stderr is not None
+    assert b"Trying again" in await gate.stderr.readline()
+    gate.terminate()
+    async with asyncio.timeout(2):
+        # Ended by a handler, which is what works in a container; by the kernel it would be -15.
+        assert await gate.wait() == 143
