@@ -1,0 +1,95 @@
+"""Values that cannot work are refused when they are given, in a sentence that says what to do."""
+
+import pytest
+
+from tests.support.helm import refusal, require_helm
+
+PRODUCTION = ("database.existingSecret=database", "auth.existingSecret=auth")
+
+
+@pytest.fixture(autouse=True)
+def _helm() -> None:
+    require_helm()
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ((), "No database: set database.existingSecret"),
+        (("database.existingSecret=database",), "No way to verify tokens: set auth.betterAuthUrl"),
+        ((*PRODUCTION, "database.embedded=true"), "More than one database: set only one"),
+        (
+            (*PRODUCTION, "auth.betterAuthUrl=https://app.example.com"),
+            "auth.betterAuthUrl and a shared secret exclude each other",
+        ),
+        (("externalSecret.enabled=true",), "externalSecret.remote.databaseUrl is empty"),
+        (
+            ("externalSecret.enabled=true", "externalSecret.remote.databaseUrl.key=a"),
+            "externalSecret.secretStoreRef.name is empty",
+        ),
+        (
+            ("database.embedded=true", "migrations.database.existingSecret=owner"),
+            "migrations.database.existingSecret has no use with database.embedded",
+        ),
+        (
+            (*PRODUCTION, "database.maxConnections=59"),
+            "Connection budget exceeded: 2 workers × 10 connections × (2 pods + 1 surge) = 60, but database.maxConnections is 59",
+        ),
+        (
+            (*PRODUCTION, "database.maxConnections=100", "autoscaling.enabled=true"),
+            "(6 pods + 1 surge) = 140, but database.maxConnections is 100",
+        ),
+        ((*PRODUCTION, "database.pool.minSize=11"), "database.pool.minSize (11) is above"),
+        (
+            (*PRODUCTION, "preStopSeconds=20"),
+            "terminationGracePeriodSeconds is 40, too short: preStopSeconds 20 + gracefulTimeoutSeconds 25 + 5 = 50",
+        ),
+        (
+            (*PRODUCTION, "migrations.activeDeadlineSeconds=3600"),
+            "progressDeadlineSeconds is 900, too short",
+        ),
+        ((*PRODUCTION, "maxRequests=1000"), "maxRequests without maxRequestsJitter"),
+        ((*PRODUCTION, "maxRequestsJitter=1000"), "maxRequestsJitter is of use only with maxRequests"),
+        (
+            (*PRODUCTION, "autoscaling.enabled=true", "autoscaling.minReplicas=7"),
+            "autoscaling.minReplicas (7) is above autoscaling.maxReplicas (6)",
+        ),
+        (
+            (*PRODUCTION, "autoscaling.enabled=true", "autoscaling.targetCPUUtilizationPercentage=0"),
+            "has nothing to go by",
+        ),
+        ((*PRODUCTION, "ingress.enabled=true"), "ingress.enabled without ingress.hosts"),
+        ((*PRODUCTION, "httpRoute.enabled=true"), "httpRoute.enabled without httpRoute.parentRefs"),
+        ((*PRODUCTION, "frontend.service.name=web"), "frontend.service.name has no use without"),
+        ((*PRODUCTION, "config.WORKERS=4"), "config.WORKERS is set by the chart: use the value workers"),
+        ((*PRODUCTION, "config.PORT=80"), "config.PORT is fixed by the chart"),
+        ((*PRODUCTION, "config.DATABASE_URL=postgres://u:p@h/d"), "config.DATABASE_URL is a secret"),
+    ],
+)
+def test_what_cannot_work_is_refused(values: tuple[str, ...], sentence: str) -> None:
+    said = refusal(*values)
+    assert sentence in said
+    assert "postgres://u:p@h/d" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("databse.embedded=true", "'databse'"),
+        ("database.pool.max=3", "/database/pool"),
+        ("migrations.mode=hook", "/migrations"),
+        ("workers=0", "/workers"),
+        ("image.digest=sha256:abc", "/image/digest"),
+        ("workerClass=sync", "/workerClass"),
+        ("ingress.paths[0]=api", "/ingress/paths/0"),
+        ("config.log_level=DEBUG", "log_level"),
+        ("resources.request.cpu=1", "/resources"),
+        ("allowedOrigins[0]=https://app.example.com/", "/allowedOrigins/0"),
+        ("database.readiness=false", "/database/readiness"),
+        ("tracing.sampleRatio=5", "/tracing/sampleRatio"),
+    ],
+)
+def test_a_slip_of_the_pen_is_refused_with_its_place(value: str, place: str) -> None:
+    said = refusal(*PRODUCTION, value)
+    assert "values don't meet the specifications of the schema" in said
+    assert place in said

@@ -1,0 +1,64 @@
+"""The chart as `helm template` renders it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+__all__ = ["CHART", "Manifest", "helm", "refusal", "render", "render_text", "require_helm"]
+
+CHART = Path(__file__).parents[2] / "charts" / "task-service"
+
+Manifest = dict[str, Any]
+
+
+def require_helm() -> None:
+    """Skip where there is no helm; in CI fail."""
+    if shutil.which("helm") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("helm is not installed, and CI=true: nothing may be skipped")
+        pytest.skip("helm is not installed")
+
+
+def helm(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run helm."""
+    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=check, timeout=120)
+
+
+def render_text(*values: str, release: str = "demo", files: tuple[Path, ...] = ()) -> str:
+    """Return what helm would hand to the cluster.
+
+    Args:
+        values: Each `name=value`, as after `--set`.
+        release: Its name.
+        files: Of values, as after `--values`.
+    """
+    options = [f"--set={value}" for value in values] + [f"--values={file}" for file in files]
+    result = helm("template", release, str(CHART), "--namespace=tasks", *options, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def render(
+    *values: str, release: str = "demo", files: tuple[Path, ...] = ()
+) -> Mapping[tuple[str, str], Manifest]:
+    """Return the objects, by kind and by name without the release's."""
+    text = render_text(*values, release=release, files=files)
+    manifests = [manifest for manifest in yaml.safe_load_all(text) if manifest]
+    prefix = f"{release}-task-service"
+    return {
+        (manifest["kind"], manifest["metadata"]["name"].removeprefix(prefix).removeprefix("-")): manifest
+        for manifest in manifests
+    }
+
+
+def refusal(*values: str) -> str:
+    """Return why helm will not render these values."""
+    result = helm("template", "demo", str(CHART), *[f"--set={value}" for value in values], check=False)
+    assert result.returncode != 0, "it rendered"
+    return result.stderr
