@@ -141,6 +141,6 @@ def test_while_the_database_is_away_answers_are_503_and_afterwards_all_is_well(
     started = time.monotonic()
     wait_for(lambda: deployment.client.get("/api/alice/tasks").status_code == 200 or None, 15)
     recovery = time.monotonic() - started
-    print(f"compose: 503 in {seconds:.2f} s, well {recovery:.1f} s after the database's start")  # noqa: T201 - the figures
+    print(f"compose: 503 in {seconds:.2f} s, well {recovery:.1f} s after the database's start")
     restarts = docker("inspect", deployment.compose.states()["api"]["ID"], "--format", "{{.RestartCount}}")
     assert restarts.strip() == "0"

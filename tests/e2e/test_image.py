@@ -31,7 +31,7 @@ def test_the_image_adds_no_more_than_its_budget() -> None:
         int(docker("image", "inspect", name, "--format", "{{.Size}}")) for name in ("python:3.13-slim", TAG)
     )
     megabytes = (ours - base) / 1e6
-    print(f"image: {ours / 1e6:.0f} MB, {megabytes:.0f} MB more than its base")  # noqa: T201 - the figure
+    print(f"image: {ours / 1e6:.0f} MB, {megabytes:.0f} MB more than its base")
     assert megabytes < SIZE_BUDGET_MEGABYTES
 
 

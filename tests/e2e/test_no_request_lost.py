@@ -57,7 +57,7 @@ async def test_no_request_is_lost_over_twenty_stops(
                 assert load.lost == []
                 serving = following
     total, seconds = sum(load.statuses.values()), perf_counter() - started
-    print(f"{worker_class}: {STOPS} stops, {total} requests, {len(load.lost)} lost, {seconds:.0f} s")  # noqa: T201 - the figure
+    print(f"{worker_class}: {STOPS} stops, {total} requests, {len(load.lost)} lost, {seconds:.0f} s")
     assert set(load.statuses) == {200, 201}
     assert load.lost == []
     assert total >= 10_000

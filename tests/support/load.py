@@ -1,10 +1,18 @@
-"""Keep-alive clients, and a proxy that is as far away as a load balancer in front."""
+"""Keep-alive clients that count every request, and a proxy that is as far away as a load balancer in front.
+
+Needs the standard library only: as text it also runs inside a cluster, `python -c … HOST PORT PATH CLIENTS TOKEN`,
+until its input ends, and then prints what the clients saw.
+"""
 
 import asyncio
 import contextlib
+import json
+import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 __all__ = ["Load", "Proxy", "run_load", "run_proxy"]
 
@@ -30,10 +38,16 @@ class Proxy:
 
 @dataclass
 class Load:
-    """What clients saw."""
+    """What clients saw.
+
+    `lost` has each request without an answer, `acknowledged` the title of each task whose creation was answered
+    with 201, `seconds` how long each answer took.
+    """
 
     statuses: Counter[int] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
     running: bool = True
 
 
@@ -50,27 +64,55 @@ async def run_proxy(target: int) -> AsyncIterator[Proxy]:
 
 
 @contextlib.asynccontextmanager
-async def run_load(port: int, headers: Mapping[str, str], path: str, *, clients: int) -> AsyncIterator[Load]:
-    """Send requests, reading and creating by turns, over as many keep-alive connections until the block ends."""
+async def run_load(
+    port: int,
+    headers: Mapping[str, str],
+    path: str,
+    *,
+    clients: int,
+    host: str = "127.0.0.1",
+    pause_seconds: float = 0.0,
+) -> AsyncIterator[Load]:
+    """Send requests, reading and creating by turns, over as many keep-alive connections until the block ends.
+
+    Args:
+        port: To connect to.
+        headers: Of each request; `Host` too, where it matters.
+        path: Of a user's tasks.
+        clients: How many connections.
+        host: To connect to.
+        pause_seconds: Between an answer and the connection's next request.
+    """
     load = Load()
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    body = b'{"title":"x"}'
-    post = f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    get = f"GET {path}?limit=5 HTTP/1.1\r\nHost: x\r\n{lines}\r\n"
-    requests = (get.encode(), post.encode() + body)
-    tasks = [asyncio.create_task(_client(port, requests, load)) for _ in range(clients)]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in ({"Host": host} | dict(headers)).items())
+    target = _Target(host, port, path, lines, pause_seconds)
+    clients_running = [asyncio.create_task(_client(target, load)) for _ in range(clients)]
     try:
         yield load
     finally:
         load.running = False
-        await asyncio.gather(*tasks)
+        await asyncio.gather(*clients_running)
 
 
-async def _client(port: int, requests: tuple[bytes, ...], load: Load) -> None:
+@dataclass(frozen=True)
+class _Target:
+    host: str
+    port: int
+    path: str
+    lines: str
+    pause_seconds: float
+
+
+async def _client(target: _Target, load: Load) -> None:
     while load.running:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            await _talk(reader, writer, requests, load)
+            reader, writer = await asyncio.open_connection(target.host, target.port)
+        except OSError as error:
+            load.lost.append(f"connect: {error!r}")
+            await asyncio.sleep(0.1)  # else a refused port would fill the list
+            continue
+        try:
+            await _talk(reader, writer, target, load)
         except (OSError, asyncio.IncompleteReadError) as error:
             load.lost.append(repr(error))
         finally:
@@ -78,15 +120,27 @@ async def _client(port: int, requests: tuple[bytes, ...], load: Load) -> None:
 
 
 async def _talk(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requests: tuple[bytes, ...], load: Load
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: _Target, load: Load
 ) -> None:
     while load.running:
-        for request in requests:
-            writer.write(request)
+        title = uuid4().hex
+        body = json.dumps({"title": title})
+        json_lines = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        for request in (
+            f"GET {target.path}?limit=5 HTTP/1.1\r\n{target.lines}\r\n",
+            f"POST {target.path} HTTP/1.1\r\n{target.lines}{json_lines}\r\n{body}",
+        ):
+            started = time.perf_counter()
+            writer.write(request.encode())
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
             await reader.readexactly(length)
-            load.statuses[int(head[9:12])] += 1
+            load.seconds.append(time.perf_counter() - started)
+            status = int(head[9:12])
+            load.statuses[status] += 1
+            if status == 201:
+                load.acknowledged.append(title)
+            await asyncio.sleep(target.pause_seconds)
             if b"connection: close" in head:
                 return
 
@@ -97,3 +151,16 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             loop.call_later(_LATENCY_SECONDS, writer.write, data)
     loop.call_later(_LATENCY_SECONDS, writer.close)
+
+
+async def _main(host: str, port: str, path: str, clients: str, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with run_load(
+        int(port), headers, path, clients=int(clients), host=host, pause_seconds=0.02
+    ) as load:
+        await asyncio.to_thread(sys.stdin.read)
+    print(json.dumps({**vars(load), "running": None}))
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""The images that end-to-end tests roll out, and a namespace for each module of them."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from backend.db.schema import code_revision
+from tests.support.cluster import Namespace, registry, require_cluster
+from tests.support.docker import ROOT, docker
+
+_VERSIONS = "/app/.venv/lib/python3.13/site-packages/backend/db/migrations/versions"
+_MIGRATION = '''
+"""A migration of a later release."""
+from alembic import op
+revision = "{revision}"
+down_revision = "{head}"
+branch_labels = depends_on = None
+def upgrade():
+    op.execute("{sql}")
+def downgrade():
+    pass
+'''
+
+
+@dataclass(frozen=True)
+class Images:
+    """This release, and later ones made of it, as a cluster's nodes pull them.
+
+    `following` brings a migration, `slow` one of twenty seconds, `broken` one that the database refuses.
+    """
+
+    current: str
+    following: str
+    slow: str
+    broken: str
+    postgres: str
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    require_cluster()
+    host, build = registry(), uuid4().hex[:8]
+    name = f"{host}/task-service:e2e-{build}"
+    docker("build", "--quiet", "--tag", name, str(ROOT))
+    docker("push", "--quiet", name)
+    postgres = f"{host}/postgres:18"
+    docker("tag", "postgres:18", postgres)
+    docker("push", "--quiet", postgres)
+    return Images(
+        name,
+        _later(name, "following", "ALTER TABLE tasks ADD COLUMN note text"),
+        _later(name, "slow", "SELECT pg_sleep(20); ALTER TABLE tasks ADD COLUMN slow text"),
+        _later(name, "broken", "ALTER TABLE tasks ADD COLUMN title text"),
+        postgres,
+    )
+
+
+def _later(base: str, name: str, sql: str) -> str:
+    migration = _MIGRATION.format(revision=f"e2e_{name}", head=code_revision(), sql=sql)
+    dockerfile = f"FROM {base}\nCOPY <<'END' {_VERSIONS}/{name}.py\n{migration}\nEND\n"
+    tag = f"{base}-{name}"
+    subprocess.run(
+        ["docker", "build", "--quiet", "--tag", tag, "-"],
+        input=dockerfile,
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    docker("push", "--quiet", tag)
+    return tag
+
+
+@pytest.fixture(scope="module")
+def namespace(images: Images) -> Iterator[Namespace]:
+    namespace = Namespace(images.current, images.postgres)
+    try:
+        namespace.create()
+        yield namespace
+    finally:
+        namespace.delete()
