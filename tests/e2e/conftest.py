@@ -19,7 +19,8 @@ revision = "{revision}"
 down_revision = "{head}"
 branch_labels = depends_on = None
 def upgrade():
-    op.execute("{sql}")
+    for statement in {statements}:
+        op.execute(statement)
 def downgrade():
     pass
 '''
@@ -52,14 +53,14 @@ def images() -> Images:
     return Images(
         name,
         _later(name, "following", "ALTER TABLE tasks ADD COLUMN note text"),
-        _later(name, "slow", "SELECT pg_sleep(20); ALTER TABLE tasks ADD COLUMN slow text"),
+        _later(name, "slow", "SELECT pg_sleep(20)", "ALTER TABLE tasks ADD COLUMN slow text"),
         _later(name, "broken", "ALTER TABLE tasks ADD COLUMN title text"),
         postgres,
     )
 
 
-def _later(base: str, name: str, sql: str) -> str:
-    migration = _MIGRATION.format(revision=f"e2e_{name}", head=code_revision(), sql=sql)
+def _later(base: str, name: str, *statements: str) -> str:
+    migration = _MIGRATION.format(revision=f"e2e_{name}", head=code_revision(), statements=statements)
     dockerfile = f"FROM {base}\nCOPY <<'END' {_VERSIONS}/{name}.py\n{migration}\nEND\n"
     tag = f"{base}-{name}"
     subprocess.run(

@@ -16,7 +16,9 @@ UPDATES = 10
 async def test_ten_rolling_updates_lose_nothing(
     namespace: Namespace, worker_class: str, workers: int
 ) -> None:
-    await asyncio.to_thread(namespace.upgrade, "demo", f"workerClass={worker_class}", f"workers={workers}")
+    await asyncio.to_thread(
+        namespace.upgrade, "demo", f"workerClass={worker_class}", f"workers={workers}", "preStopSeconds=10"
+    )
     started = perf_counter()
     async with namespace.load(clients=12) as load:
         for _ in range(UPDATES):

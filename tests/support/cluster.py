@@ -187,6 +187,8 @@ class Namespace:
             "database.existingSecret=database",
             "auth.existingSecret=auth",
             "resources.requests.cpu=100m",
+            # Enough for a small cluster's network; the ten updates in a row have the default.
+            "preStopSeconds=3",
         )
         return [f"--set={value}" for value in (*defaults, *values)]
 
