@@ -15,10 +15,11 @@ HEAD_TIMEOUT_SECONDS = 10.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Closes a connection whose request's head is too large or too slow.
+    """Closes a connection whose request's head is too large, too slow, or of no certain host.
 
     httptools takes heads of any size and uvicorn has no time limit on them: a few hundred
     connections that send a byte now and then would hold a worker's memory and descriptors.
+    Neither looks at Host, on whose second value a proxy and the service could disagree.
     """
 
     _head_bytes = 0
@@ -53,6 +54,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @override
     def on_headers_complete(self) -> None:
         self._end_head()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            # RFC 9112 §3.2. httptools turns it into the error that uvicorn answers with 400.
+            raise ValueError(f"{hosts} Host headers")
         super().on_headers_complete()
 
     def _start_head(self) -> None:
