@@ -11,6 +11,7 @@ import structlog
 from backend.auth.algorithms import SigningKey
 from backend.auth.key_server import KeyServer, KeySetUnavailable
 from backend.errors import SigningKeysUnavailable
+from backend.observability.metrics import begin_key_set, observe_key_set_refresh
 
 __all__ = ["KeySet"]
 
@@ -50,6 +51,7 @@ class KeySet:
 
     async def start(self) -> None:
         """Refresh in the background from now on; the key server need not be there."""
+        begin_key_set()
         self._refreshing = asyncio.create_task(self._refresh_forever(), name="refresh-key-set")
 
     async def stop(self) -> None:
@@ -107,9 +109,11 @@ class KeySet:
         except KeySetUnavailable as error:
             # The keys we have stay good: to drop them would turn an outage there into one here.
             self.failed_refreshes += 1
+            observe_key_set_refresh(succeeded=False)
             _log.warning("key set cannot be fetched", server=self._server.name, reason=str(error)[:200])
             return False
         self.last_success = time.time()
+        observe_key_set_refresh(succeeded=True)
         return True
 
     async def _refresh_forever(self) -> None:

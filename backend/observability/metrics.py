@@ -1,6 +1,8 @@
 """The metrics, by stable OpenTelemetry names in Prometheus spelling, and the functions that count."""
 
+import functools
 import platform
+import time
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -11,8 +13,10 @@ __all__ = [
     "REGISTRY",
     "UNMATCHED_ROUTE",
     "PoolState",
+    "begin_key_set",
     "observe_connection_timeout",
     "observe_connection_wait",
+    "observe_key_set_refresh",
     "observe_request",
     "observe_statement",
     "requests_active",
@@ -90,6 +94,13 @@ _connections_used = _connection_count.labels("used")
 tasks_created = Counter("tasks_created", "Tasks created.", registry=REGISTRY)
 tasks_completed = Counter("tasks_completed", "Tasks completed.", registry=REGISTRY)
 tasks_deleted = Counter("tasks_deleted", "Tasks deleted.", registry=REGISTRY)
+
+_key_set_refreshes = Counter(
+    "auth_key_set_refreshes",
+    "Fetches of the frontend's signing keys, by outcome.",
+    ("outcome",),
+    registry=REGISTRY,
+)
 
 _event_loop_lag = Gauge(
     "event_loop_lag_seconds",
@@ -176,6 +187,31 @@ def observe_connection_wait(seconds: float) -> None:
 def observe_connection_timeout() -> None:
     """Count one wait for a database connection that ended without."""
     _connection_timeouts.inc()
+
+
+def begin_key_set() -> None:
+    """Publish both outcomes as 0, so that a first failure is an increase."""
+    for outcome in ("success", "failure"):
+        _key_set_refreshes.labels(outcome)
+
+
+def observe_key_set_refresh(*, succeeded: bool) -> None:
+    """Count one fetch of the signing keys, and note the time of one that succeeded."""
+    _key_set_refreshes.labels("success" if succeeded else "failure").inc()
+    if succeeded:
+        _key_set_last_success().set(time.time())
+
+
+@functools.cache
+def _key_set_last_success() -> Gauge:
+    # Made at the first success: a gauge without labels would be 0 before, and where there is no
+    # key set at all, which an alert on its age takes for an outage since 1970.
+    return Gauge(
+        "auth_key_set_last_success_timestamp_seconds",
+        "Unix time of the last fetch of the signing keys that succeeded, of the worker where it is longest ago.",
+        multiprocess_mode="livemin",
+        registry=REGISTRY,
+    )
 
 
 def set_event_loop_lag(seconds: float) -> None:

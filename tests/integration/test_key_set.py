@@ -13,6 +13,7 @@ from backend.auth.keys import KeySet
 from backend.auth.tokens import TokenVerifier
 from backend.config import Settings
 from backend.errors import InvalidToken, SigningKeysUnavailable
+from backend.observability.metrics import REGISTRY
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import KeyPair, claims, key_pair
 
@@ -217,3 +218,24 @@ async def test_a_stop_in_the_middle_of_a_fetch_leaves_nothing_running(server: Jw
     await verifier.stop()
     assert not ours & {task.get_name() for task in asyncio.all_tasks()}
     assert _keys(verifier)._server._client.is_closed
+
+
+async def test_fetches_are_counted_by_outcome_and_the_last_success_has_its_time(
+    verifier: TokenVerifier, server: JwksServer
+) -> None:
+    def counted(outcome: str) -> float:
+        return REGISTRY.get_sample_value("auth_key_set_refreshes_total", {"outcome": outcome}) or 0.0
+
+    def last_success() -> float:
+        return REGISTRY.get_sample_value("auth_key_set_last_success_timestamp_seconds") or 0.0
+
+    succeeded, failed = counted("success"), counted("failure")
+    begun = time.time()
+    await verifier.verify(_token(server, OLD))
+    assert begun <= last_success() <= time.time()
+    noted = last_success()
+    await server.go()
+    with pytest.raises(InvalidToken):
+        await verifier.verify(_token(server, NEW))
+    assert (counted("success") - succeeded, counted("failure") - failed) == (1, 1)
+    assert last_success() == noted
