@@ -4,12 +4,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from http import HTTPMethod
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from backend.api import openapi, problems
+from backend.api.faults import FaultInjector
 from backend.api.middleware.body_limit import BodyLimitMiddleware
 from backend.api.middleware.jwt_auth import JwtAuthMiddleware
 from backend.api.middleware.measure import MeasureMiddleware
@@ -78,7 +79,8 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=_middleware(settings, verifier, drain, ops),
     )
     app.state.settings = settings
-    app.include_router(tasks.router)
+    faults = FaultInjector(settings.fault_error_rate, settings.fault_latency_seconds)
+    app.include_router(tasks.router, dependencies=[Depends(faults)] if settings.injects_faults else None)
     app.include_router(health.public)
     if settings.ops_port is None:
         app.include_router(health.probes)

@@ -103,10 +103,32 @@ class ProcessSettings(BaseSettings):
         description="Strict-Transport-Security, sent over HTTPS only (X-Forwarded-Proto of a trusted proxy). 0: none.",
     )
 
+    fault_error_rate: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of requests to /api that fail with 500 on purpose, to try alerts. Development only.",
+    )
+    fault_latency_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=60,
+        description="Delay of each request to /api, on purpose. Development only.",
+    )
+
     @model_validator(mode="after")
     def _check_process(self) -> Self:
+        if self.injects_faults and self.environment == "production":
+            raise ValueError(
+                "FAULT_ERROR_RATE and FAULT_LATENCY_SECONDS must be 0 unless ENVIRONMENT=development"
+            )
         if self.max_requests_jitter and not self.max_requests:
             raise ValueError("MAX_REQUESTS_JITTER is of use only with MAX_REQUESTS")
         if self.ops_port is not None and self.ops_port == self.port:
             raise ValueError("OPS_PORT must not be PORT; leave it unset to have one port")
         return self
+
+    @property
+    def injects_faults(self) -> bool:
+        """Whether requests fail or wait on purpose."""
+        return self.fault_error_rate > 0 or self.fault_latency_seconds > 0

@@ -87,6 +87,15 @@ def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> No
         ({"PORT": "9000", "OPS_PORT": "9000"}, "OPS_PORT must not be PORT"),
         ({"DATABASE_POOL_MIN_SIZE": "31"}, "DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE"),
         ({**PRODUCTION, "DEBUG": "true"}, "DEBUG must be off unless ENVIRONMENT=development"),
+        (
+            {**PRODUCTION, "FAULT_ERROR_RATE": "0.1"},
+            "FAULT_ERROR_RATE and FAULT_LATENCY_SECONDS must be 0 unless ENVIRONMENT=development",
+        ),
+        (
+            {**PRODUCTION, "FAULT_LATENCY_SECONDS": "1"},
+            "FAULT_ERROR_RATE and FAULT_LATENCY_SECONDS must be 0 unless ENVIRONMENT=development",
+        ),
+        ({"FAULT_ERROR_RATE": "1.1"}, "FAULT_ERROR_RATE: Input should be less than or equal to 1"),
         ({**PRODUCTION, "DATABASE_URL": ""}, "DATABASE_URL (or DATABASE_URL_FILE) must be set"),
         (
             {**PRODUCTION, "BETTER_AUTH_SECRET": ""},
