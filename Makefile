@@ -21,10 +21,11 @@ token: .venv/installed ## Print a token of the user "developer"
 test: .venv/installed ## Run every test that needs no cluster, with coverage
 	$(RUN) pytest --cov=backend
 
-lint: .venv/installed ## Check style, imports between layers, and SQL
+lint: .venv/installed ## Check style, imports between layers, SQL, and the Dockerfile
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) lint-imports --no-logo
+	$(RUN) hadolint Dockerfile
 
 types: .venv/installed ## Check types
 	$(RUN) mypy
