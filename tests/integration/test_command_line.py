@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from backend.cli import app, settings_table
 from backend.config import ConfigurationError
+from backend.db.schema import code_revision
+from tests.support.workers import free_port
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("task-service")
@@ -157,3 +159,28 @@ def test_openapi_is_the_stored_copy() -> None:
     assert RUNNER.invoke(app, ["openapi"]).output == (ROOT / "docs" / "openapi.json").read_text(), (
         "run `make docs`"
     )
+
+
+def test_serve_starts_while_the_database_is_away_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _program, arguments: started.append(arguments))
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@127.0.0.1:{free_port()}/tasks")
+    result = RUNNER.invoke(app, ["serve"])
+    assert (result.exit_code, result.stderr) == (0, "task-service: the database does not answer yet\n")
+    assert [arguments[1:3] for arguments in started] == [["-m", "gunicorn"]]
+
+
+async def test_migrate_without_an_address_brings_the_embedded_database_up_to_date(folder: Path) -> None:
+    for _ in range(2):  # the second time there is nothing left to do
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            "migrate",
+            cwd=folder,
+            env=os.environ | {"DATA_DIR": str(folder / "data")},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        said, error = await process.communicate()
+        assert process.returncode == 0, error.decode()
+        assert code_revision() in said.decode()
+        assert servers(folder) == 0
