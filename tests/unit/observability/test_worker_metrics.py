@@ -22,6 +22,7 @@ for _ in range(int(sys.argv[1])):
     labels = metrics.observe_request("GET", "/api/{user_id}/tasks", 200, 0.02)
     metrics.tasks_created.inc()
 metrics.worker_is_up()
+metrics.observe_key_set_refresh(succeeded=True)
 exemplars.remember_exemplar(labels, 0.02, "a" * 32)
 exemplars.write_exemplars(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]), os.getpid())
 print(os.getpid(), flush=True)
@@ -156,3 +157,18 @@ def test_two_hundred_workers_leave_no_more_files_than_one(tmp_path: Path) -> Non
 def test_without_a_shared_folder_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(worker_metrics.DIRECTORY_VARIABLE, raising=False)
     assert worker_metrics.metrics_directory() is None
+
+
+def test_the_age_of_the_keys_is_that_of_the_live_worker_that_fetched_longest_ago(workers: Workers) -> None:
+    name = "auth_key_set_last_success_timestamp_seconds"
+    first = workers.start(1)
+    workers.wait_until_counted(first)
+    earliest = workers.scrape()[name]
+    second = workers.start(1)
+    workers.wait_until_counted(second)
+    seen = workers.scrape()
+    assert (seen[name], seen["auth_key_set_refreshes_total"]) == (earliest, 2)
+    workers.end(first)
+    seen = workers.scrape()
+    assert (seen[name] > earliest, seen["auth_key_set_refreshes_total"]) == (True, 2)
+    workers.end(second)
