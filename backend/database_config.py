@@ -37,7 +37,7 @@ class DatabaseSettings(ProcessSettings):
     )
     database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
     database_pool_timeout_seconds: float = Field(
-        3.0, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."
+        1.5, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."
     )
     database_connection_max_idle_seconds: float = Field(
         300.0, ge=0, description="A connection idle for longer is replaced. 0 keeps it for ever."

@@ -63,6 +63,11 @@ class KeySet:
                     await task
         await self._server.aclose()
 
+    @property
+    def published(self) -> Mapping[str, SigningKey]:
+        """The keys by their ids, as last fetched; each fetch makes another mapping."""
+        return self._keys
+
     async def find(self, key_id: str) -> SigningKey | None:
         """Return the key of this id, fetching the set where it is not known yet.
 

@@ -1,5 +1,6 @@
 """From the text of a token to the caller it names; whatever is wrong with it is one InvalidToken."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from backend.auth.key_server import KeyServer
 from backend.auth.keys import KeySet
 from backend.auth.principal import Principal
 from backend.auth.shared_secret import SharedSecret
+from backend.auth.verified_tokens import VerifiedTokens
 from backend.config import Settings
 from backend.errors import InvalidToken
 
@@ -55,6 +57,7 @@ class TokenVerifier:
             )
             self.keys = KeySet(server, refresh_seconds=settings.jwks_refresh_seconds)
         self._secret = SharedSecret(settings)
+        self._verified = VerifiedTokens()
         self._rules = ClaimRules(
             issuers=frozenset(settings.better_auth_issuers) or origin,
             audiences=frozenset(settings.better_auth_audiences) or origin,
@@ -87,16 +90,27 @@ class TokenVerifier:
             SigningKeysUnavailable: No key set, or no secret, could be had yet.
         """
         try:
+            digest = hashlib.sha256(token.encode()).digest()
+            if found := self._verified.find(digest, self._source()):
+                return found
             header = _header(token)
             algorithm, key = await self._key(header)
             # One algorithm, that of the key: a list would let the token choose.
             claims = jwt.decode(token, key, algorithms=[algorithm], options=self._options)
-            return self._rules.principal(claims)
+            principal = self._rules.principal(claims)
+            # The very key, not the one in force now: the file of the secret may just have changed.
+            source = key if self.keys is None else self.keys.published
+            self._verified.remember(digest, source, principal, claims["exp"] + self._rules.leeway_seconds)
+            return principal
         except _BROKEN:
             # The same for every cause: which check failed helps an attacker most.
             raise InvalidToken(
                 "The token is not valid here, or no longer. Get a new one from the frontend."
             ) from None
+
+    def _source(self) -> object:
+        """Return what tokens are verified with now."""
+        return self._secret.key() if self.keys is None else self.keys.published
 
     async def _key(self, header: Mapping[str, Any]) -> SigningKey:
         algorithm, key_id = header.get("alg"), header.get("kid")

@@ -149,6 +149,9 @@ class Database:
         except TimeoutError as error:
             observe_connection_timeout()
             raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
+        except Exception as error:
+            # Here and not where statements fail: to connect again at once would only double the wait.
+            raise _domain_error(error) from error
         observe_connection_wait(perf_counter() - started)
         try:
             yield connection

@@ -23,7 +23,7 @@ def demo(namespace: Namespace) -> Iterator[Namespace]:
     namespace.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     namespace.upgrade("demo")
     yield namespace
-    namespace.helm("uninstall", "demo", "--wait", "--cascade=foreground")
+    namespace.helm("uninstall", "demo", "--wait")
 
 
 def pods_of(namespace: Namespace, selector: str, image: str) -> list[Any]:

@@ -108,6 +108,21 @@ async def test_killed_connections_fail_no_read(database_url: str) -> None:
         assert Counter(answer.status_code for answer in answers) == {200: 40}
 
 
+async def test_refused_connection_is_not_tried_again_by_the_same_request() -> None:
+    """Behind a Service without pods each refusal may take a second."""
+    asked: list[object] = []
+
+    def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with service_on(f"postgresql://a:b@127.0.0.1:{port}/tasks?sslmode=disable") as (_, user):
+            assert is_problem(await user.request("GET"), 503, "database-unavailable")
+    assert len(asked) == 1
+
+
 async def test_exhausted_pool_is_told_in_time(database_url: str) -> None:
     settings = {"database_pool_max_size": 1, "database_pool_timeout_seconds": 0.3}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:

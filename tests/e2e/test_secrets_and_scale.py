@@ -1,0 +1,129 @@
+"""A password that is rotated, and pods that come and go with the load: nobody notices."""
+
+import asyncio
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from tests.support.cluster import Namespace, wait_until
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+
+API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
+
+
+@pytest.fixture
+def demo(namespace: Namespace) -> Iterator[Namespace]:
+    yield namespace
+    namespace.helm("uninstall", "demo", "--wait")
+
+
+async def test_password_is_rotated_under_load_without_a_restart_or_a_failed_request(demo: Namespace) -> None:
+    """By two roles in turn, as providers advise: the new one works before the old one stops to."""
+    for role in ("blue", "green"):
+        demo.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{role}' IN ROLE pg_read_all_data, pg_write_all_data")
+    demo.secret("database", url=demo.database_url("blue", "blue"))
+    demo.secret("owner", url=demo.database_url("tasks", "tasks"))
+    await asyncio.to_thread(
+        demo.upgrade, "demo", "migrations.database.existingSecret=owner", "database.pool.minSize=0"
+    )
+    before = {pod["metadata"]["uid"] for pod in demo.get("pods", API)}
+
+    def shown(pod: Any) -> str:
+        return demo.kubectl(
+            "exec",
+            pod["metadata"]["name"],
+            "--container=api",
+            "--",
+            "python",
+            "-c",
+            "print(open('/etc/task-service/database-url').read())",
+        )
+
+    def roles() -> set[str]:
+        return set(
+            demo.sql("SELECT DISTINCT usename FROM pg_stat_activity WHERE usename IN ('blue', 'green')")
+        )
+
+    async with demo.load(clients=4) as load:
+        await asyncio.to_thread(wait_until, lambda: roles() == {"blue"}, 10, what="the first role is used")
+        started = perf_counter()
+        demo.secret("database", url=demo.database_url("green", "green"))
+        await asyncio.to_thread(
+            wait_until,
+            lambda: all("green" in shown(pod) for pod in demo.get("pods", API)),
+            150,
+            what="the pods have the new file",
+        )
+        arrived = perf_counter() - started
+        demo.sql("ALTER ROLE blue NOLOGIN")
+        async with demo.load(clients=30) as crowd:  # more than there are connections
+            await asyncio.to_thread(
+                wait_until, lambda: "green" in roles(), 20, what="the second role is used"
+            )
+            more = await crowd.end()
+        seen = await load.end()
+    print(f"rotated: with the pods after {arrived:.0f} s: {seen.figures()}; {more.figures()}")
+    for one in (seen, more):
+        assert one.lost == []
+        assert set(one.statuses) == {200, 201}
+        demo.assert_stored_once(one)
+    assert {pod["metadata"]["uid"] for pod in demo.get("pods", API)} == before
+    assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in demo.get("pods", API)} == {0}
+    demo.secret("database", url=demo.database_url("tasks", "tasks"))
+
+
+async def test_pods_come_and_go_with_the_load_and_stay_within_the_connection_budget(demo: Namespace) -> None:
+    budget = 1 * 4 * (6 + 1)  # workers, connections of each, pods and surge
+    await asyncio.to_thread(
+        demo.upgrade,
+        "demo",
+        *(
+            "workers=1",
+            "database.pool.minSize=1",
+            "database.pool.maxSize=4",
+            f"database.maxConnections={budget}",
+        ),
+        *("autoscaling.enabled=true", "autoscaling.behavior.scaleDown.stabilizationWindowSeconds=5"),
+        *(
+            "autoscaling.behavior.scaleDown.policies[0].type=Percent",
+            "autoscaling.behavior.scaleDown.policies[0].value=100",
+        ),
+        *(
+            "autoscaling.behavior.scaleDown.policies[0].periodSeconds=5",
+            "autoscaling.behavior.scaleUp.policies[0].value=300",
+        ),
+    )
+    connections: list[int] = []
+
+    def pods() -> int:
+        connections.append(
+            int(
+                demo.sql(
+                    "SELECT count(*) FROM pg_stat_activity WHERE usename = 'tasks' AND application_name <> 'psql'"
+                )[0]
+            )
+        )
+        return sum("deletionTimestamp" not in pod["metadata"] for pod in demo.get("pods", API))
+
+    started = perf_counter()
+    async with demo.load(clients=30) as load:
+        await asyncio.to_thread(wait_until, lambda: pods() == 6, 180, what="six pods")
+        grown = perf_counter() - started
+        await asyncio.to_thread(demo.kubectl, "rollout", "status", "deployment/demo-task-service")
+        crowd = await load.end()
+    async with demo.load(clients=1) as load:
+        await asyncio.to_thread(wait_until, lambda: pods() == 2, 180, what="two pods")
+        shrunk = perf_counter() - started
+        await asyncio.sleep(5)
+        few = await load.end()
+    print(
+        f"6 pods after {grown:.0f} s, 2 after {shrunk:.0f} s, up to {max(connections)} of {budget} connections: {crowd.figures()}; {few.figures()}"
+    )
+    for seen in (crowd, few):
+        assert seen.lost == []
+        assert set(seen.statuses) == {200, 201}
+        demo.assert_stored_once(seen)
+    assert max(connections) <= budget
