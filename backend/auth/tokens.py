@@ -90,23 +90,26 @@ class TokenVerifier:
             SigningKeysUnavailable: No key set, or no secret, could be had yet.
         """
         try:
-            digest = hashlib.sha256(token.encode()).digest()
-            if found := self._verified.find(digest, self._source()):
-                return found
-            header = _header(token)
-            algorithm, key = await self._key(header)
-            # One algorithm, that of the key: a list would let the token choose.
-            claims = jwt.decode(token, key, algorithms=[algorithm], options=self._options)
-            principal = self._rules.principal(claims)
-            # The very key, not the one in force now: the file of the secret may just have changed.
-            source = key if self.keys is None else self.keys.published
-            self._verified.remember(digest, source, principal, claims["exp"] + self._rules.leeway_seconds)
-            return principal
+            return await self._principal(token)
         except _BROKEN:
             # The same for every cause: which check failed helps an attacker most.
             raise InvalidToken(
                 "The token is not valid here, or no longer. Get a new one from the frontend."
             ) from None
+
+    async def _principal(self, token: str) -> Principal:
+        digest = hashlib.sha256(token.encode()).digest()
+        if found := self._verified.find(digest, self._source()):
+            return found
+        header = _header(token)
+        algorithm, key = await self._key(header)
+        # One algorithm, that of the key: a list would let the token choose.
+        claims = jwt.decode(token, key, algorithms=[algorithm], options=self._options)
+        principal = self._rules.principal(claims)
+        # The very key, not the one in force now: the file of the secret may just have changed.
+        source = key if self.keys is None else self.keys.published
+        self._verified.remember(digest, source, principal, claims["exp"] + self._rules.leeway_seconds)
+        return principal
 
     def _source(self) -> object:
         """Return what tokens are verified with now."""
