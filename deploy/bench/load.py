@@ -1,0 +1,106 @@
+"""Load by wrk, and what it cost: CPU time of the server, answers per second, latencies."""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.bench.database import TASKS_PER_USER, USERS
+from deploy.bench.variants import Server
+
+__all__ = ["Sample", "measure", "write_script"]
+
+# Its figures as JSON, for wrk rounds what it prints.
+_LUA = """
+local tokens = {%s}
+local route = "%s"
+math.randomseed(os.time())
+local function json(method, path, token, body)
+  return wrk.format(method, path, {["Authorization"] = token, ["Content-Type"] = "application/json"}, body)
+end
+function request()
+  local user = math.random(%d)
+  local token = tokens[user]
+  local tasks = "/api/user-" .. user .. "/tasks"
+  local one = tasks .. "/" .. ((user - 1) * %d + math.random(%d))
+  local kind = route
+  if kind == "mixed" then
+    local dice = math.random(10)
+    kind = dice <= 4 and "list" or dice <= 8 and "get" or dice == 9 and "create" or "complete"
+  end
+  if kind == "list" then return json("GET", tasks, token) end
+  if kind == "search" then return json("GET", tasks .. "?search=oat+milk", token) end
+  if kind == "get" then return json("GET", one, token) end
+  if kind == "create" then return json("POST", tasks, token, '{"title": "Buy milk", "description": "Oat"}') end
+  if kind == "patch" then return json("PATCH", one, token, '{"title": "Buy more milk"}') end
+  return json("PATCH", one .. "/complete", token)
+end
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format('FIGURES {"requests": %%d, "microseconds": %%d, "p50": %%d, "p99": %%d, "refused": %%d, "lost": %%d}\\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One round of one route.
+
+    Attributes:
+        cpu_microseconds: Of the server, for each request.
+        per_second: Answers.
+        p50_milliseconds: Median latency.
+        p99_milliseconds: 99th percentile.
+    """
+
+    cpu_microseconds: float
+    per_second: float
+    p50_milliseconds: float
+    p99_milliseconds: float
+
+
+def write_script(folder: Path, name: str, route: str, tokens: list[str]) -> Path:
+    """Write wrk's script: requests of random users for random tasks of theirs.
+
+    Args:
+        folder: Where to.
+        name: Tells scripts of one route apart.
+        route: One of `variants.ROUTES`.
+        tokens: Of user 1, user 2, and so on.
+    """
+    path = folder / f"{name}-{route}.lua"
+    quoted = ", ".join(f'"Bearer {token}"' for token in tokens)
+    path.write_text(_LUA % (quoted, route, USERS, TASKS_PER_USER, TASKS_PER_USER))
+    return path
+
+
+async def measure(server: Server, script: Path, *, seconds: int, connections: int = 32) -> Sample:
+    """Load a server for a while.
+
+    Raises:
+        RuntimeError: wrk failed, or an answer was no success.
+    """
+    before = server.cpu_seconds()
+    process = await asyncio.create_subprocess_exec(
+        *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)),
+        f"http://127.0.0.1:{server.port}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said = (await process.communicate())[0].decode()
+    spent = server.cpu_seconds() - before
+    found = re.search(r"^FIGURES (.*)$", said, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(said)
+    figures = json.loads(found[1])
+    if not figures["requests"] or figures["refused"] or figures["lost"]:
+        raise RuntimeError(f"{server.variant.name}, {script.stem}: {found[1]}")
+    return Sample(
+        spent / figures["requests"] * 1e6,
+        figures["requests"] / figures["microseconds"] * 1e6,
+        figures["p50"] / 1000,
+        figures["p99"] / 1000,
+    )

@@ -1,0 +1,76 @@
+"""Compares the CPU time of a request with that of an earlier commit, side by side in one run."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from deploy.bench.report import middle
+from deploy.bench.runner import Figures, compare, prepare
+from deploy.bench.variants import Variant
+
+__all__ = ["LIMIT", "regress", "slower"]
+
+LIMIT = 1.15
+"""More CPU a request than this, as a ratio to the base, fails."""
+
+_ROUTES = ("list", "get", "create", "complete")
+_ROOT = Path(__file__).parents[2]
+
+
+def slower(figures: Figures) -> dict[str, float]:
+    """Return the ratio of CPU time of the routes that cost too much more than at the base."""
+    ratios = {}
+    for route in sorted({route for _, route in figures}):
+        now, before = (middle(figures[name, route]).cpu_microseconds for name in ("ours", "base"))
+        sys.stdout.write(f"{route:10}{before:8.0f} µs at the base{now:8.0f} µs now{now / before:7.2f}\n")
+        if now / before > LIMIT:
+            ratios[route] = now / before
+    return ratios
+
+
+async def regress(base: str) -> int:
+    """Return 1 if a route got slower than `base` twice in a row, else 0; without the base, say so.
+
+    Args:
+        base: Any name of a commit.
+    """
+    async with prepare() as place, _worktree(base, place.folder / "base") as root:
+        if root is None:
+            sys.stdout.write(f"bench: there is no commit {base} here (first commit, or a shallow clone)\n")
+            return 0
+        variants = [Variant("base", root=root), Variant("ours")]
+        routes = list(_ROUTES)
+        for _attempt in range(2):  # again for what seems slower: the machine may not be ours alone
+            figures = await compare(place, variants, routes=routes, rounds=3, seconds=1, with_pgbench=False)
+            found = slower(figures)
+            if not found:
+                return 0
+            routes = list(found)
+    sys.stdout.write(
+        f"bench: more than {LIMIT - 1:.0%} slower than {base}: "
+        + ", ".join(f"{route} {ratio:.2f}" for route, ratio in found.items())
+        + "\n"
+    )
+    return 1
+
+
+@contextlib.asynccontextmanager
+async def _worktree(commit: str, folder: Path) -> AsyncIterator[Path | None]:
+    if await _git("rev-parse", "--quiet", "--verify", f"{commit}^{{commit}}"):
+        yield None
+        return
+    if await _git("worktree", "add", "--detach", str(folder), commit):
+        raise RuntimeError(f"git worktree add {commit} failed")
+    try:
+        yield folder
+    finally:
+        await _git("worktree", "remove", "--force", str(folder))
+
+
+async def _git(*arguments: str) -> int:
+    process = await asyncio.create_subprocess_exec(
+        "git", "-C", str(_ROOT), *arguments, stdout=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait()

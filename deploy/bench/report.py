@@ -1,0 +1,77 @@
+"""The figures as a table in Markdown and as a chart."""
+
+from pathlib import Path
+from statistics import median
+
+from deploy.bench.load import Sample
+from deploy.bench.runner import Figures
+from deploy.bench.variants import ROUTES
+
+__all__ = ["middle", "table", "write_chart"]
+
+
+def middle(samples: list[Sample]) -> Sample:
+    """Return the medians of samples."""
+    return Sample(
+        *(
+            median(getattr(sample, name) for sample in samples)
+            for name in ("cpu_microseconds", "per_second", "p50_milliseconds", "p99_milliseconds")
+        )
+    )
+
+
+def table(figures: Figures) -> str:
+    """Return all of it, one line for each route and variant."""
+    lines = [
+        "| Route | Variant | requests/s (spread) | ours against it | CPU µs a request | p50 ms | p99 ms |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for route in ROUTES:
+        for (name, of_route), samples in figures.items():
+            if of_route != route:
+                continue
+            typical, ours = middle(samples), middle(figures["ours", route])
+            rates = [sample.per_second for sample in samples]
+            spread = (max(rates) - min(rates)) / 2 / typical.per_second
+            cells = [
+                route,
+                name,
+                f"{typical.per_second:,.0f} (±{spread:.0%})",
+                f"{ours.per_second / typical.per_second:.2f}",
+                *(
+                    (
+                        f"{typical.cpu_microseconds:.0f}",
+                        f"{typical.p50_milliseconds:.1f}",
+                        f"{typical.p99_milliseconds:.1f}",
+                    )
+                    if typical.cpu_microseconds
+                    else ("", "", "")
+                ),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def write_chart(figures: Figures, path: Path) -> None:
+    """Draw the answers per second of each route."""
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only the full run draws
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
+
+    shown = [name for name in ("bare", "ours", "conventional") if any(key[0] == name for key in figures)]
+    routes = [route for route in ROUTES if ("ours", route) in figures]
+    colours = {"bare": "#b8b8b8", "ours": "#2166ac", "conventional": "#d6604d"}
+    figure, axes = plt.subplots(figsize=(9, 4))
+    width = 0.8 / len(shown)
+    for position, name in enumerate(shown):
+        places = [index + position * width for index in range(len(routes))]
+        rates = [middle(figures[name, route]).per_second for route in routes]
+        bars = axes.bar(places, rates, width, label=name, color=colours[name])
+        axes.bar_label(bars, [f"{rate:,.0f}" for rate in rates], fontsize=7)
+    axes.set_xticks([index + 0.4 - width / 2 for index in range(len(routes))], routes)
+    axes.set_ylabel("requests per second, one worker")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,144 @@
+"""What is compared, and how each one is started: pinned to a core of its own."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+__all__ = ["ROUTES", "VARIANTS", "Server", "Variant", "run_server"]
+
+ROUTES = ("list", "search", "get", "create", "patch", "complete", "mixed")
+_ROOT = Path(__file__).parents[2]
+_START_SECONDS = 60
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One service to measure.
+
+    Attributes:
+        name: In the report.
+        peer: Module of deploy/bench/peers; None: the service itself under Gunicorn.
+        routes: Which it answers.
+        token: The kind of token that it takes.
+        environment: Settings besides those of all.
+        root: Folder of the checkout that it is taken from.
+    """
+
+    name: str
+    peer: str | None = None
+    routes: tuple[str, ...] = ROUTES
+    token: str = "HS256"  # noqa: S105 - the name of an algorithm
+    environment: Mapping[str, str] = field(default_factory=dict)
+    root: Path = _ROOT
+
+
+VARIANTS = (
+    Variant("ours"),
+    Variant("ours, EdDSA", token="EdDSA"),  # noqa: S106 - the name of an algorithm
+    Variant("ours, unobserved", "unobserved"),
+    Variant("bare", "bare"),
+    Variant("raw", "raw", ("list", "get")),
+    Variant("conventional", "conventional"),
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running variant."""
+
+    variant: Variant
+    port: int
+    process: asyncio.subprocess.Process
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time (user and system) of the process and its children so far."""
+        return sum(_cpu_seconds(pid) for pid in self.pids())
+
+    def pids(self) -> list[int]:
+        """Return the master's id and its workers'."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
+
+def _cpu_seconds(pid: int) -> float:
+    # Field 2, the name, may hold spaces; it ends with the last bracket.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@contextlib.asynccontextmanager
+async def run_server(
+    variant: Variant, folder: Path, environment: Mapping[str, str], cores: frozenset[int] = frozenset({0})
+) -> AsyncIterator[Server]:
+    """Run a variant until the block ends.
+
+    Args:
+        variant: What to run.
+        folder: For its log and run files.
+        environment: Database and secret.
+        cores: On which it may run.
+
+    Raises:
+        TimeoutError: It did not answer within a minute.
+    """
+    port = _free_port()
+    folder = folder / variant.name.replace(", ", "-").replace(" ", "-")
+    folder.mkdir(parents=True, exist_ok=True)
+    if variant.peer is None:
+        arguments = ["gunicorn", "--config", "python:backend.process.gunicorn_conf", "backend.main:app"]
+    else:
+        module = f"deploy.bench.peers.{variant.peer}:app"
+        arguments = ["uvicorn", module, "--no-access-log", "--port", str(port), "--log-level", "warning"]
+    with (folder / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", *arguments),
+            cwd=variant.root,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(variant.root),
+                "ENVIRONMENT": "production",
+                "PORT": str(port),
+                "OPS_PORT": str(_free_port()),
+                "RUN_DIR": str(folder / "run"),
+                "DATA_DIR": str(folder),
+                **environment,
+                **variant.environment,
+            },
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+    try:
+        await _until_answered(process, port, folder / "log")
+        yield Server(variant, port, process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def _until_answered(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient() as client:
+        while True:
+            if process.returncode is not None:
+                raise RuntimeError(await asyncio.to_thread(log.read_text))
+            with contextlib.suppress(httpx.TransportError):
+                # Whatever the answer: it serves.
+                await client.get(f"http://127.0.0.1:{port}/health")
+                return
+            await asyncio.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
