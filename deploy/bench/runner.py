@@ -47,9 +47,14 @@ class Place:
 
 
 @contextlib.asynccontextmanager
-async def prepare() -> AsyncIterator[Place]:
-    """Fill a database and pin all but the servers to the last core."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+async def prepare(*, pinned: bool = True) -> AsyncIterator[Place]:
+    """Fill a database, and keep everything but the servers off their core.
+
+    Args:
+        pinned: Whether this process may change on which cores it runs, for good.
+    """
+    if pinned:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="task-service-bench-")))
         folder.chmod(0o755)  # noqa: ASYNC240 - once; as root's child, PostgreSQL is another user

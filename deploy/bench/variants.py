@@ -11,11 +11,13 @@ from pathlib import Path
 
 import httpx
 
-__all__ = ["ROUTES", "VARIANTS", "Server", "Variant", "run_server"]
+__all__ = ["ROUTES", "SERVER_CORES", "VARIANTS", "Server", "Variant", "run_server"]
 
 ROUTES = ("list", "search", "get", "create", "patch", "complete", "mixed")
 _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
+# Asked before the runner leaves it to the servers.
+SERVER_CORES = frozenset({min(os.sched_getaffinity(0))})
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -77,7 +79,7 @@ def _cpu_seconds(pid: int) -> float:
 
 @contextlib.asynccontextmanager
 async def run_server(
-    variant: Variant, folder: Path, environment: Mapping[str, str], cores: frozenset[int] = frozenset({0})
+    variant: Variant, folder: Path, environment: Mapping[str, str], cores: frozenset[int] = SERVER_CORES
 ) -> AsyncIterator[Server]:
     """Run a variant until the block ends.
 

@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from backend.db.address import parse_address
+from backend.models import user  # noqa: F401 - tasks refer to it
 from backend.models.task import Task
 from backend.schemas.task import TaskCreate, TaskResponse, TaskUpdate
 from backend.schemas.task_page import TaskPage

@@ -1,0 +1,115 @@
+"""The benchmark compares like with like: every variant gives the same answers, and its figures are real."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from backend.schemas.task import TaskResponse
+from backend.schemas.task_page import TaskPage
+from deploy.bench.load import Sample
+from deploy.bench.regress import LIMIT, slower
+from deploy.bench.report import table
+from deploy.bench.runner import Place, compare, prepare
+from deploy.bench.variants import VARIANTS, run_server
+
+BY_NAME = {variant.name: variant for variant in VARIANTS}
+TASKS = "/api/user-7/tasks"
+MOMENTS = {"id": 0, "created_at": "", "updated_at": ""}
+
+
+@pytest.fixture(scope="module")
+async def place() -> AsyncIterator[Place]:
+    async with prepare(pinned=False) as prepared:
+        yield prepared
+
+
+@contextlib.asynccontextmanager
+async def client_of(place: Place, name: str) -> AsyncIterator[httpx.AsyncClient]:
+    variant = BY_NAME[name]
+    token = place.outside.tokens(variant.token)[6]
+    async with (
+        run_server(variant, place.folder, place.environment(variant)) as server,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{server.port}", headers={"Authorization": f"Bearer {token}"}
+        ) as client,
+    ):
+        yield client
+
+
+async def answers(client: httpx.AsyncClient, routes: tuple[str, ...]) -> dict[str, Any]:
+    """Call each route; what differs with each call is blanked."""
+    said: dict[str, httpx.Response] = {}
+    if "create" in routes:
+        said["create"] = await client.post(TASKS, json={"title": " Buy milk ", "description": "Oat"})
+        one = f"{TASKS}/{said['create'].json()['id']}"
+        said["patch"] = await client.patch(one, json={"title": "Buy more"})
+        said["complete"] = await client.patch(f"{one}/complete")
+        said["search"] = await client.get(TASKS, params={"search": "WITH MILK"})
+        for name, path in {"foreign": "/api/user-8/tasks", "missing": f"{TASKS}/99999999"}.items():
+            said[name] = await client.get(path)
+        said["too long"] = await client.post(TASKS, json={"title": "x" * 201})
+        said["anonymous"] = await client.get(TASKS, headers={"Authorization": "Bearer no.such.token"})
+    said["get"] = await client.get(f"{TASKS}/361")
+    found: dict[str, Any] = {}
+    for name, answer in said.items():
+        body = answer.json() if answer.is_success else {}
+        found[name] = (answer.status_code, body | MOMENTS if "id" in body and name != "get" else body)
+    found["list"] = (await client.get(TASKS)).json()["tasks"][5:]  # behind the new ones
+    return found
+
+
+async def test_the_conventional_service_answers_as_ours_does(place: Place) -> None:
+    async with client_of(place, "ours") as ours, client_of(place, "conventional") as conventional:
+        expected = await answers(ours, BY_NAME["ours"].routes)
+        found = await answers(conventional, BY_NAME["conventional"].routes)
+    expected["list"], found["list"] = expected["list"][:40], found["list"][1:41]  # one new task more
+    assert found == expected
+    assert [expected[name][0] for name in ("create", "patch", "foreign", "missing", "too long")] == [
+        *(201, 200, 403, 404, 422)
+    ]
+    assert len(expected["search"][1]["tasks"]) == 3
+
+
+async def test_handlers_without_layers_read_the_same_rows(place: Place) -> None:
+    async with client_of(place, "raw") as raw, client_of(place, "ours, unobserved") as unobserved:
+        assert (await raw.get(TASKS)).json()["tasks"] == (await unobserved.get(TASKS)).json()["tasks"]
+        assert (await raw.get(f"{TASKS}/361")).json() == (await unobserved.get(f"{TASKS}/361")).json()
+
+
+async def test_constants_have_the_shape_of_our_answers(place: Place) -> None:
+    async with client_of(place, "bare") as bare:
+        page = TaskPage.model_validate((await bare.get(TASKS)).json())
+        assert len(page.tasks) == page.count == 50
+        for answer in (
+            await bare.get(f"{TASKS}/1"),
+            await bare.post(TASKS, json={"title": "T"}),
+            await bare.patch(f"{TASKS}/1", json={"title": "T"}),
+            await bare.patch(f"{TASKS}/1/complete"),
+        ):
+            TaskResponse.model_validate(answer.json())
+
+
+async def test_every_variant_serves_every_route_under_load(place: Place) -> None:
+    if shutil.which("wrk") is None:
+        assert os.environ.get("CI") != "true", "wrk is not installed"
+        pytest.skip("wrk is not installed")
+    figures = await compare(place, VARIANTS, routes=["get", "mixed"], rounds=1, seconds=1)
+    assert {name for name, _ in figures} == {*BY_NAME, "pgbench"}
+    for (name, _), samples in figures.items():
+        assert all(sample.per_second > 0 for sample in samples)
+        assert name == "pgbench" or all(20 < sample.cpu_microseconds < 20_000 for sample in samples)
+    assert table(figures).count("| get |") == len(VARIANTS) + 1
+
+
+@pytest.mark.parametrize(("now", "is_slower"), [(100 * LIMIT + 1, True), (100 * LIMIT - 1, False)])
+def test_only_what_costs_clearly_more_than_at_the_base_fails(now: float, *, is_slower: bool) -> None:
+    figures = {
+        ("base", "get"): [Sample(cost, 1, 1, 1) for cost in (90, 100, 900)],
+        ("ours", "get"): [Sample(cost, 1, 1, 1) for cost in (now, 10, 5000)],
+    }
+    assert bool(slower(figures)) is is_slower
