@@ -14,6 +14,9 @@ import typer
 import uvicorn
 
 from backend.auth.development_token import make_token
+from backend.commands.duration import parse_duration
+from backend.commands.loadtest import loadtest
+from backend.commands.seed import seed
 from backend.config import (
     ConfigurationError,
     DatabaseSettings,
@@ -31,6 +34,8 @@ from backend.main import create_app
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
+app.command()(seed)
+app.command()(loadtest)
 
 _DAY_SECONDS = 24 * 60 * 60
 
@@ -124,8 +129,8 @@ def gate(patience: Patience = 600.0) -> None:
 def token(
     user: Annotated[str, typer.Option(help="The token's `sub`.")] = "developer",
     expires: Annotated[
-        int, typer.Option(min=1, max=365 * _DAY_SECONDS, help="Seconds until it expires.")
-    ] = _DAY_SECONDS,
+        int, typer.Option(parser=parse_duration, metavar="TIME", help="Such as 3600, 15m, 1h or 7d.")
+    ] = "1d",  # type: ignore[assignment]  # the parser's input
 ) -> None:
     """Print a development token."""
     typer.echo(make_token(load_settings(), user, lifetime_seconds=expires))

@@ -1,0 +1,91 @@
+"""`task-service seed`: users and tasks to play with."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from backend.auth.principal import Principal
+from backend.config import ConfigurationError, Settings, load_settings
+from backend.db.embedded import embedded_postgres
+from backend.db.pool import Database
+from backend.db.schema import migrate
+from backend.db.task_repository import TaskRepository
+from backend.schemas.task import TaskCreate
+from backend.schemas.task_page import TaskQuery
+from backend.services.task_service import TaskService
+
+if TYPE_CHECKING:
+    from faker import Faker
+
+__all__ = ["seed"]
+
+_NAMES = ("alice", "bob", "carol", "dave", "erin")
+_PAGE = 200
+_COMPLETED_PERCENT = 40
+
+
+def seed(
+    users: Annotated[int, typer.Option(min=1, max=1000, help="How many users.")] = 5,
+    tasks: Annotated[int, typer.Option(min=0, max=10_000, help="How many tasks each has in the end.")] = 200,
+) -> None:
+    """Fill the development database: alice, bob, carol, … The same again adds nothing."""
+    settings = load_settings()
+    if settings.environment != "development":
+        raise ConfigurationError("`task-service seed` is for ENVIRONMENT=development only")
+    added = asyncio.run(_seed(settings, users, tasks))
+    typer.echo(f"{users} users with {tasks} tasks each; {added} tasks added")
+
+
+async def _seed(settings: Settings, users: int, tasks: int) -> int:
+    async with AsyncExitStack() as stack:
+        url = None
+        if settings.uses_embedded_database:
+            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+            await migrate(url)
+        database = Database(settings, url)
+        await database.start()
+        stack.push_async_callback(database.stop)
+        service = TaskService(TaskRepository(database))
+        return sum([await _fill(service, number, tasks) for number in range(users)])
+
+
+async def _fill(service: TaskService, number: int, wanted: int) -> int:
+    """Add what the user lacks and return how much that was."""
+    name = _NAMES[number] if number < len(_NAMES) else f"user-{number + 1}"
+    owner = Principal(user_id=name, email=f"{name}@example.com", name=name.capitalize())
+    present = await _count(service, owner)
+    faker = _faker(number)
+    for position in range(wanted):
+        # Made even where it is not written: the texts behind it stay the same.
+        new = TaskCreate(
+            title=faker.sentence(nb_words=5).rstrip("."),
+            description=faker.paragraph() if faker.boolean() else None,
+            completed=faker.boolean(_COMPLETED_PERCENT),
+        )
+        if position >= present:
+            await service.create(owner, new, None)
+    return max(0, wanted - present)
+
+
+async def _count(service: TaskService, owner: Principal) -> int:
+    count, cursor = 0, None
+    while True:
+        page = await service.list(owner, TaskQuery(limit=_PAGE, cursor=cursor))
+        count += page.count
+        cursor = page.next_cursor
+        if cursor is None:
+            return count
+
+
+def _faker(number: int) -> "Faker":
+    try:
+        from faker import Faker  # noqa: PLC0415 - a dependency of development alone
+    except ImportError:
+        raise ConfigurationError(
+            "`task-service seed` needs Faker, which only the development environment has: run `make up` once"
+        ) from None
+    faker = Faker("en_US")
+    faker.seed_instance(number)
+    return faker

@@ -1,0 +1,96 @@
+"""The commands that give a developer something to play with: seed, token, loadtest."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+from jose import jwt
+from typer.testing import CliRunner
+
+from backend.cli import app
+from backend.config import ConfigurationError
+from tests.support.service import SECRET, RunningService
+
+COMMAND = Path(sys.executable).with_name("task-service")
+RUNNER = CliRunner()
+
+
+async def run(*arguments: str, **variables: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *arguments,
+        env=os.environ | variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def rows(database_url: str) -> list[tuple[str, int]]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        found = await connection.fetch("SELECT user_id, count(*) FROM tasks GROUP BY 1 ORDER BY 1")
+        return [(row[0], row[1]) for row in found]
+    finally:
+        await connection.close()
+
+
+async def test_seed_twice_adds_nothing_and_more_adds_the_rest(database_url: str) -> None:
+    first = await run("seed", "--users=2", "--tasks=205", DATABASE_URL=database_url)
+    assert first == (0, "2 users with 205 tasks each; 410 tasks added\n")
+    assert await rows(database_url) == [("alice", 205), ("bob", 205)]
+    again = await run("seed", "--users=2", "--tasks=205", DATABASE_URL=database_url)
+    assert again == (0, "2 users with 205 tasks each; 0 tasks added\n")
+    more = await run("seed", "--users=3", "--tasks=206", DATABASE_URL=database_url)
+    assert more == (0, "3 users with 206 tasks each; 208 tasks added\n")
+
+
+def test_seed_without_faker_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setitem(sys.modules, "faker", None)
+    result = RUNNER.invoke(app, ["seed", "--users=1", "--tasks=1"])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "needs Faker" in str(result.exception)
+
+
+@pytest.mark.parametrize("command", ["seed", "token", "loadtest"])
+def test_commands_of_development_are_refused_in_production(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere.invalid/tasks")
+    monkeypatch.setenv("BETTER_AUTH_SECRET", "a-secret-of-production-of-32-or-more-characters")
+    result = RUNNER.invoke(app, [command])
+    assert isinstance(result.exception, ConfigurationError)
+    assert "development" in str(result.exception)
+
+
+def test_token_lasts_as_long_as_was_said() -> None:
+    result = RUNNER.invoke(app, ["token", "--user", "alice", "--expires", "15m"])
+    claims = jwt.get_unverified_claims(result.stdout.strip())
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("alice", 900)
+
+
+async def test_load_test_shows_rate_latencies_and_no_errors(service: RunningService) -> None:
+    code, said = await run(
+        *("loadtest", "--url", service.url, "--duration", "1s", "--clients", "2"),
+        BETTER_AUTH_SECRET=SECRET,
+        COLUMNS="120",
+    )
+    assert code == 0, said
+    assert "per second" in said
+    assert "p99 ms" in said
+    assert "none" in said
+
+
+async def test_load_test_of_a_service_that_is_away_fails() -> None:
+    code, said = await run("loadtest", "--url=http://127.0.0.1:9", "--duration=1s", COLUMNS="120")
+    assert code == 1, said
+    assert "ConnectError" in said
