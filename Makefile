@@ -7,7 +7,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help up token test lint types check lock docs clean
+.PHONY: help up token seed hooks test lint types check lock docs clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,6 +17,12 @@ up: .venv/installed ## Run the service with its own PostgreSQL; Ctrl-C stops it
 
 token: .venv/installed ## Print a token of the user "developer"
 	@$(RUN) task-service token
+
+seed: .venv/installed ## Give alice, bob and three more 200 tasks each
+	@$(RUN) task-service seed
+
+hooks: .venv/installed ## Check each commit before it is made
+	$(RUN) pre-commit install
 
 test: .venv/installed ## Run every test that needs no cluster, with coverage
 	$(RUN) pytest --cov=backend

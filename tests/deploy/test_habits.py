@@ -1,0 +1,55 @@
+"""The files that hold habits: hooks, workflows, the editor's settings."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
+TOOLS = Path(sys.executable).parent
+
+
+def test_every_yaml_file_passes_the_strict_linter() -> None:
+    files = subprocess.run(
+        ["git", "ls-files", "*.yaml", "*.yml"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert files
+    result = subprocess.run(
+        [TOOLS / "yamllint", "--strict", *files], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def test_pre_commit_takes_its_configuration_and_knows_every_tool() -> None:
+    file = ROOT / ".pre-commit-config.yaml"
+    subprocess.run([TOOLS / "pre-commit", "validate-config", file], check=True, capture_output=True)
+    hooks = {hook["id"] for repo in yaml.safe_load(file.read_text())["repos"] for hook in repo["hooks"]}
+    wanted = "ruff ruff-format mypy import-linter actionlint shellcheck hadolint helm-lint yamllint"
+    assert hooks == set(wanted.split())
+
+
+def test_a_change_and_a_release_run_the_same_checks() -> None:
+    shared = "./.github/workflows/run-checks.yaml"
+    for name in ("check", "release"):
+        jobs = yaml.safe_load((ROOT / f".github/workflows/{name}.yaml").read_text())["jobs"]
+        assert jobs["check"]["uses"] == shared
+    assert jobs["publish"]["needs"] == "check"
+    steps = yaml.safe_load((ROOT / shared).read_text())["jobs"]["run"]["steps"]
+    assert steps[-1]["run"] == "bash .ci/run"
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_a_workflow_may_read_unless_it_says_otherwise(file: Path) -> None:
+    assert yaml.safe_load(file.read_text())["permissions"] == {"contents": "read"}
+
+
+def test_development_container_is_made_by_the_makefile() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    version = (ROOT / ".python-version").read_text().strip()
+    assert container["image"].endswith(f":{version}")
+    target = container["postCreateCommand"].removeprefix("make ")
+    assert f"\n{target}:" in (ROOT / "Makefile").read_text()
