@@ -25,6 +25,8 @@ __all__ = ["Database"]
 _CLIENT_MARGIN_SECONDS = 1.0
 """How much longer than the server's own limit we wait: only for a connection that has gone silent."""
 
+_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan"
+
 _log = structlog.get_logger()
 
 
@@ -85,13 +87,14 @@ class Database:
         return self._pool
 
     async def fetch(
-        self, statement: Statement, *, may_repeat: bool = False, **values: Any
+        self, statement: Statement, *, may_repeat: bool = False, replan: bool = False, **values: Any
     ) -> list[asyncpg.Record]:
         """Run one statement, which is its own transaction.
 
         Args:
             statement: What to run.
             may_repeat: The statement only reads, so it is run again when its connection was lost.
+            replan: The best plan depends on the values, so none is kept; costs three round trips.
             values: The statement's parameters.
 
         Returns:
@@ -102,9 +105,12 @@ class Database:
         """
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
+            if replan:
+                await connection.fetch(_REPLAN)
             return await statement.fetch(connection, values)
 
-        return await self._run(work, in_transaction=self._through_pooler, may_repeat=may_repeat)
+        in_transaction = self._through_pooler or replan
+        return await self._run(work, in_transaction=in_transaction, may_repeat=may_repeat)
 
     async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run several statements in one transaction, committed before this returns.

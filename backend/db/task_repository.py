@@ -51,7 +51,8 @@ class TaskRepository:
                 after.key if isinstance(after.key, str) else _EPOCH + timedelta(microseconds=after.key)
             )
             values["after_id"] = after.id
-        rows = await self._database.fetch(statement, may_repeat=True, **values)
+        # A rare text is found by its trigrams, a common one in the list's order: only the text tells which.
+        rows = await self._database.fetch(statement, may_repeat=True, replan=bool(query.search), **values)
         return [TaskRecord(*row) for row in rows]
 
     async def get(self, user_id: str, task_id: int) -> StoredTask | None:

@@ -70,3 +70,10 @@ for _name, _key in SORT_KEYS.items():
     # list ever reads past rows that it does not show.
     Index(f"ix_tasks_user_id_{_name}", TASKS.c.user_id, _key, TASKS.c.id)
     Index(f"ix_tasks_user_id_completed_{_name}", TASKS.c.user_id, TASKS.c.completed, _key, TASKS.c.id)
+# Of `search`; the extensions pg_trgm and btree_gin make it possible (docs/decisions/0020-search.md).
+Index(
+    "ix_tasks_search",
+    *(TASKS.c.user_id, TASKS.c.title, TASKS.c.description),
+    postgresql_using="gin",
+    postgresql_ops={"title": "gin_trgm_ops", "description": "gin_trgm_ops"},
+)

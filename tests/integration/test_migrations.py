@@ -156,7 +156,9 @@ async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> Non
     rows = await execute(
         database_url, "SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'ix_%'"
     )
-    columns = {row["indexname"]: row["indexdef"].partition(" USING btree ")[2] for row in rows}
+    columns = {
+        row["indexname"]: row["indexdef"].partition(" USING ")[2].removeprefix("btree ") for row in rows
+    }
     title = 'lower(title) COLLATE "C"'
     assert columns == {
         "ix_tasks_user_id_created_at": "(user_id, created_at, id)",
@@ -165,6 +167,7 @@ async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> Non
         "ix_tasks_user_id_completed_created_at": "(user_id, completed, created_at, id)",
         "ix_tasks_user_id_completed_updated_at": "(user_id, completed, updated_at, id)",
         "ix_tasks_user_id_completed_title": f"(user_id, completed, {title}, id)",
+        "ix_tasks_search": "gin (user_id, title gin_trgm_ops, description gin_trgm_ops)",
         "ix_idempotency_keys_user_id_created_at": "(user_id, created_at)",
     }
 

@@ -1,5 +1,6 @@
 """A page costs the same at ten tasks and at a million, first or deep: read in order from an index, never sorted."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ LARGE, SMALL = "user-with-a-million-tasks", "user-with-ten-tasks"
 PAGE = 51
 # A page of 51 rows: three or four levels of an index, then a heap page for each row at the worst.
 MOST_PAGES = 51 + 12
+# Posting lists of a dozen trigrams at the most, instead of tens of thousands of pages of rows.
+MOST_SEARCH_PAGES = 400
 BOTH = (False, True)
 VARIANTS = list(product(get_args(Sort), get_args(Order), BOTH, BOTH))
 
@@ -128,3 +131,28 @@ async def test_position_in_the_future_or_past_reads_no_more(large: Connection) -
         values = {"user_id": LARGE, "row_count": PAGE, "after_key": time, "after_id": 1}
         plan = await explain(large, statement, "force_generic_plan", **values)
         assert pages(plan) <= MOST_PAGES
+
+
+RARE, COMMON = f"%{hashlib.md5(b'777777', usedforsecurity=False).hexdigest()[:12]}%", "%a%"
+
+
+@pytest.mark.parametrize("sort", get_args(Sort))
+@pytest.mark.parametrize(("pattern", "found"), [(RARE, 1), ("%no such text%", 0), (COMMON, PAGE)])
+async def test_search_does_not_read_the_whole_history(
+    large: Connection, sort: Sort, pattern: str, found: int
+) -> None:
+    statement = select_page(sort, "desc", filtered=False, searching=True, continued=False)
+    values = {"user_id": LARGE, "row_count": PAGE, "pattern": pattern}
+    # As `Database.fetch(replan=True)` asks for.
+    plan = await explain(large, statement, "force_custom_plan", **values)
+    print(f"search for {pattern} by {sort}: {pages(plan)} pages")
+    assert plan["Actual Rows"] == found
+    assert pages(plan) <= MOST_SEARCH_PAGES
+
+
+async def test_a_user_with_few_tasks_is_searched_at_once(large: Connection) -> None:
+    statement = select_page("created_at", "desc", filtered=False, searching=True, continued=False)
+    values = {"user_id": SMALL, "row_count": PAGE, "pattern": COMMON}
+    plan = await explain(large, statement, "force_custom_plan", **values)
+    assert plan["Actual Rows"] == 9  # ten md5 sums, of which one has no "a"
+    assert pages(plan) <= 20

@@ -1,6 +1,7 @@
 """Runs migrations on asyncpg, one at a time: behind a lock, each in a transaction of its own."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -19,7 +20,7 @@ from backend.models import idempotency_key, task, user  # noqa: F401 - they fill
 LOCK_KEY = 7_267_118_534_120_771_001
 """Of the advisory lock that lets one migration run at a time; any number will do, as long as it stays."""
 
-LOCK_WAIT = "300s"
+LOCK_WAIT_SECONDS = 300.0
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
 
@@ -32,10 +33,21 @@ def is_ours(item: Any, name: str | None, type_: str, _reflected: bool, _compared
     return type_ != "table" or (name != "users" and name in SQLModel.metadata.tables)
 
 
+def take_turn(connection: Connection) -> None:
+    """Wait until no other migration runs."""
+    give_up_at = time.monotonic() + LOCK_WAIT_SECONDS
+    # Asking again and again: a statement that waits would hold a snapshot, for the end of which the other's
+    # CREATE INDEX CONCURRENTLY waits in turn.
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")):
+        connection.rollback()
+        if time.monotonic() > give_up_at:
+            raise TimeoutError("another migration has not ended")
+        time.sleep(0.2)
+
+
 def run(connection: Connection) -> None:
     """Run the migrations that are asked for."""
-    connection.execute(text(f"SET lock_timeout = '{LOCK_WAIT}'"))
-    connection.execute(text(f"SELECT pg_advisory_lock({LOCK_KEY})"))
+    take_turn(connection)
     # A statement that waits for a lock makes every query behind it wait too: rather fail and try again.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
