@@ -38,6 +38,9 @@ types: .venv/installed ## Check types
 
 check: lint types test ## Everything above
 
+bench: .venv/installed ## Measure the service beside its peers (wrk; some ten minutes; leave the machine alone)
+	$(RUN) python -m deploy.bench run --chart docs/images/performance.png
+
 lock: $(filter .uv/bin/uv,$(UV)) ## Resolve the dependencies anew (set exclude-newer in pyproject.toml first)
 	$(UV) lock
 	$(UV) export -q --no-dev --no-emit-project --no-header --no-annotate -o requirements.lock
