@@ -6,6 +6,7 @@ until its input ends, and then prints what the clients saw.
 
 import asyncio
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -104,6 +105,7 @@ class _Target:
 
 
 async def _client(target: _Target, load: Load) -> None:
+    methods = itertools.cycle(("GET", "POST"))
     while load.running:
         try:
             reader, writer = await asyncio.open_connection(target.host, target.port)
@@ -112,37 +114,38 @@ async def _client(target: _Target, load: Load) -> None:
             await asyncio.sleep(0.1)  # else a refused port would fill the list
             continue
         try:
-            await _talk(reader, writer, target, load)
+            is_kept = True
+            while is_kept and load.running:
+                is_kept = await _ask(next(methods), reader, writer, target, load)
+                await asyncio.sleep(target.pause_seconds)
         except (OSError, asyncio.IncompleteReadError) as error:
             load.lost.append(repr(error))
         finally:
             writer.close()
 
 
-async def _talk(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: _Target, load: Load
-) -> None:
-    while load.running:
-        title = uuid4().hex
+async def _ask(
+    method: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: _Target, load: Load
+) -> bool:
+    """Send one request, count its answer, and tell whether the connection is kept."""
+    title = uuid4().hex
+    if method == "GET":
+        request = f"GET {target.path}?limit=5 HTTP/1.1\r\n{target.lines}\r\n"
+    else:
         body = json.dumps({"title": title})
         json_lines = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        for request in (
-            f"GET {target.path}?limit=5 HTTP/1.1\r\n{target.lines}\r\n",
-            f"POST {target.path} HTTP/1.1\r\n{target.lines}{json_lines}\r\n{body}",
-        ):
-            started = time.perf_counter()
-            writer.write(request.encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            await reader.readexactly(length)
-            load.seconds.append(time.perf_counter() - started)
-            status = int(head[9:12])
-            load.statuses[status] += 1
-            if status == 201:
-                load.acknowledged.append(title)
-            await asyncio.sleep(target.pause_seconds)
-            if b"connection: close" in head:
-                return
+        request = f"POST {target.path} HTTP/1.1\r\n{target.lines}{json_lines}\r\n{body}"
+    started = time.perf_counter()
+    writer.write(request.encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    await reader.readexactly(length)
+    load.seconds.append(time.perf_counter() - started)
+    status = int(head[9:12])
+    load.statuses[status] += 1
+    if status == 201:
+        load.acknowledged.append(title)
+    return b"connection: close" not in head
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
