@@ -15,6 +15,8 @@ from backend.db.task_statements import GET, select_page
 from backend.schemas.task_page import Order, Sort
 from tests.support.database import Server
 
+pytestmark = pytest.mark.timeout(300)  # a million rows and eight indexes come before the first test
+
 LARGE, SMALL = "user-with-a-million-tasks", "user-with-ten-tasks"
 PAGE = 51
 # A page of 51 rows: three or four levels of an index, then a heap page for each row at the worst.
