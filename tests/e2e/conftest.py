@@ -38,6 +38,7 @@ class Images:
     slow: str
     broken: str
     postgres: str
+    jaeger: str
 
 
 @pytest.fixture(scope="session")
@@ -47,15 +48,17 @@ def images() -> Images:
     name = f"{host}/task-service:e2e-{build}"
     docker("build", "--quiet", "--tag", name, str(ROOT))
     docker("push", "--quiet", name)
-    postgres = f"{host}/postgres:18"
-    docker("tag", "postgres:18", postgres)
-    docker("push", "--quiet", postgres)
+    postgres, jaeger = f"{host}/postgres:18", f"{host}/jaeger"
+    for public, local in (("postgres:18", postgres), ("jaegertracing/all-in-one", jaeger)):
+        docker("tag", public, local)
+        docker("push", "--quiet", local)
     return Images(
         name,
         _later(name, "following", "ALTER TABLE tasks ADD COLUMN note text"),
         _later(name, "slow", "SELECT pg_sleep(20)", "ALTER TABLE tasks ADD COLUMN slow text"),
         _later(name, "broken", "ALTER TABLE tasks ADD COLUMN title text"),
         postgres,
+        jaeger,
     )
 
 
