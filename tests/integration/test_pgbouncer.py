@@ -15,7 +15,10 @@ from tests.support.service import User, running_service, service_settings
 async def pooled(database_url: str) -> AsyncIterator[tuple[User, str]]:
     async with pgbouncer(database_url) as url:
         settings = service_settings(
-            url, database_pooler="transaction", database_statement_timeout_seconds=0.5
+            url,
+            database_pooler="transaction",
+            database_statement_timeout_seconds=0.5,
+            database_pool_timeout_seconds=10,  # a hundred requests wait for four connections, on purpose
         )
         async with running_service(settings) as service, service.user() as user:
             yield user, database_url

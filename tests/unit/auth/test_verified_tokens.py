@@ -1,9 +1,7 @@
 """A token is verified once; what makes it bad makes its remembered outcome bad too."""
 
 import time
-from contextlib import suppress
 from pathlib import Path
-from timeit import timeit
 from typing import Any
 
 import pytest
@@ -97,16 +95,3 @@ def test_the_oldest_goes_first_when_there_are_too_many(monkeypatch: pytest.Monke
     for name in ("a", "b", "c"):
         cache.remember(name.encode(), keys, Principal(name), expires)
     assert [cache.find(name, keys) for name in (b"a", b"b", b"c")] == [None, Principal("b"), Principal("c")]
-
-
-async def test_a_hit_costs_ten_microseconds_at_most() -> None:
-    verifier, token = TokenVerifier(Settings(_env_file=None, better_auth_secret=SECRET)), hs256(SECRET)
-    await verifier.verify(token)
-
-    def hit() -> None:
-        with suppress(StopIteration):  # nothing is waited for, so it ends at once
-            verifier.verify(token).send(None)
-
-    fastest = min(timeit(hit, timer=time.process_time, number=1000) for _ in range(5)) / 1000
-    print(f"a hit costs {fastest * 1e6:.1f} µs")
-    assert fastest <= 10e-6
