@@ -42,6 +42,12 @@ def test_a_change_and_a_release_run_the_same_checks() -> None:
     assert steps[-1]["run"] == "bash .ci/run"
 
 
+def test_weekly_audit_fails_where_it_could_not_ask() -> None:
+    job = yaml.safe_load((ROOT / ".github/workflows/audit.yaml").read_text())["jobs"]["audit"]
+    assert job["env"] == {"AUDIT_REQUIRED": "true"}
+    assert job["steps"][-1]["run"] == ".venv/bin/python -m deploy.audit"
+
+
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 def test_a_workflow_may_read_unless_it_says_otherwise(file: Path) -> None:
     assert yaml.safe_load(file.read_text())["permissions"] == {"contents": "read"}
