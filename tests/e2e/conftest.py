@@ -1,5 +1,6 @@
 """The images that end-to-end tests roll out, and a namespace for each module of them."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ import pytest
 from backend.db.schema import code_revision
 from tests.support.cluster import Namespace, registry, require_cluster
 from tests.support.docker import ROOT, docker
+
+MIGRATION_SECONDS = int(os.environ.get("MIGRATION_SECONDS", "20"))
+"""Of the slow migration."""
 
 _VERSIONS = "/app/.venv/lib/python3.13/site-packages/backend/db/migrations/versions"
 _MIGRATION = '''
@@ -30,7 +34,7 @@ def downgrade():
 class Images:
     """This release, and later ones made of it, as a cluster's nodes pull them.
 
-    `following` brings a migration, `slow` one of twenty seconds, `broken` one that the database refuses.
+    `following` brings a migration, `slow` one of MIGRATION_SECONDS, `broken` one that the database refuses.
     """
 
     current: str
@@ -55,7 +59,9 @@ def images() -> Images:
     return Images(
         name,
         _later(name, "following", "ALTER TABLE tasks ADD COLUMN note text"),
-        _later(name, "slow", "SELECT pg_sleep(20)", "ALTER TABLE tasks ADD COLUMN slow text"),
+        _later(
+            name, "slow", f"SELECT pg_sleep({MIGRATION_SECONDS})", "ALTER TABLE tasks ADD COLUMN slow text"
+        ),
         _later(name, "broken", "ALTER TABLE tasks ADD COLUMN title text"),
         postgres,
         jaeger,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.cluster import Namespace, kubectl, wait_until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "30"))
 API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
 
 
@@ -53,18 +55,18 @@ async def database_away(namespace: Namespace) -> AsyncIterator[None]:
         await asyncio.to_thread(scale_database, namespace, 1)
 
 
-async def test_database_away_for_half_a_minute_is_503_and_restarts_nobody(demo: Namespace) -> None:
+async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo", "database.readiness=off")
     async with demo.load() as load:
         async with database_away(demo):
-            await asyncio.sleep(30)
+            await asyncio.sleep(OUTAGE_SECONDS)
         returned = perf_counter()
         service = f"http://demo-task-service.{demo.name}/api/alice/tasks"
         await asyncio.to_thread(wait_until, lambda: demo.call(service)[0] == 200, 10, what="it serves again")
         recovery = perf_counter() - returned
         await asyncio.sleep(2)
         seen = await load.end()
-    print(f"database away: well again after {recovery:.1f} s: {seen.figures()}")
+    print(f"database away for {OUTAGE_SECONDS:.0f} s: well again after {recovery:.1f} s: {seen.figures()}")
     assert seen.lost == []
     assert set(seen.statuses) == {200, 201, 503}
     # The slowest were at a statement when the database went without a word.

@@ -168,14 +168,20 @@ def test_every_value_set_is_taken_by_the_api_server(namespace: Namespace, file: 
     )
 
 
-def test_value_sets_follow_each_other_in_one_release(namespace: Namespace) -> None:
-    """From any set to any other no field is in the way that cannot be changed."""
-    for name in ("production", "autoscaling", "jwks"):
-        namespace.upgrade(
-            "walk",
-            "migrations.database.existingSecret=database",
-            "database.existingSecret=database",
-            *(("auth.existingSecret=",) if name == "jwks" else ("auth.existingSecret=auth",)),
-            flags=("--wait", f"--values={CHART / 'ci' / f'{name}-values.yaml'}"),
+def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, images: Images) -> None:
+    """Each set installs as it stands, and from any to the next no field is in the way that cannot be changed."""
+    for name in ("task-service-database", "task-service-migrations"):
+        namespace.secret(name, url=namespace.database_url("tasks", "tasks"))
+    namespace.secret("task-service-auth", secret="x" * 40)
+    repository, _, tag = images.current.rpartition(":")
+    for file in sorted((CHART / "ci").glob("*-values.yaml")):
+        if "external-secret" in file.stem:
+            continue  # it needs the operator, which is not there
+        started = perf_counter()
+        namespace.helm(
+            *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
+            *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
+            *(f"--set=embeddedDatabase.image={images.postgres}", "--set=resources.requests.cpu=100m"),
         )
+        print(f"{file.stem}: ready after {perf_counter() - started:.0f} s")
     uninstall(namespace, "walk")
