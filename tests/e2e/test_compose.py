@@ -1,8 +1,10 @@
 """`docker compose up`: the whole service on one machine, watched, and outliving its database's absence."""
 
+import asyncio
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from backend.auth.development_token import make_token
 from backend.config import Settings
 from tests.support.docker import Compose, docker, require_docker, wait_for
+from tests.support.load import run_load
 from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
@@ -144,3 +147,26 @@ def test_while_the_database_is_away_answers_are_503_and_afterwards_all_is_well(
     print(f"compose: 503 in {seconds:.2f} s, well {recovery:.1f} s after the database's start")
     restarts = docker("inspect", deployment.compose.states()["api"]["ID"], "--format", "{{.RestartCount}}")
     assert restarts.strip() == "0"
+
+
+async def test_the_database_stopped_under_load_loses_nothing_that_was_acknowledged(
+    deployment: Deployment,
+) -> None:
+    headers = {"Authorization": deployment.client.headers["authorization"]}
+    async with run_load(
+        int(deployment.ports["PORT"]), headers, "/api/alice/tasks", clients=10, pause_seconds=0.02
+    ) as load:
+        await asyncio.sleep(2)
+        await asyncio.to_thread(deployment.compose, "stop", "db")
+        await asyncio.sleep(8)
+        await asyncio.to_thread(deployment.compose, "start", "db")
+        while deployment.client.get("/api/alice/tasks").status_code != 200:  # noqa: ASYNC110 - the state is the server's
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(2)
+    print(f"compose, database stopped under load: {dict(load.statuses)}, {len(load.lost)} lost")
+    assert load.lost == []
+    assert set(load.statuses) == {200, 201, 503}
+    query = 'PGPASSWORD="$POSTGRES_PASSWORD" psql -h 127.0.0.1 -U tasks -d tasks -qAt -c "SELECT title FROM tasks"'
+    rows = deployment.compose("exec", "-T", "db", "sh", "-c", query)
+    stored = Counter(rows.split("\n"))
+    assert {title for title in load.acknowledged if stored[title] != 1} == set()

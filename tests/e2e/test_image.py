@@ -1,11 +1,18 @@
 """The image: small, without root, without a shell, with a list of what it holds."""
 
+import contextlib
 import json
+import secrets
 import subprocess
+import time
+from collections.abc import Iterator
+from statistics import median
 
+import httpx
 import pytest
 
-from tests.support.docker import docker, require_docker
+from tests.support.docker import docker, require_docker, wait_for
+from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 
@@ -70,6 +77,53 @@ def test_a_setting_that_is_missing_is_one_line_and_no_start() -> None:
         result.stderr
         == "task-service: DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development\n"
     )
+
+
+@pytest.fixture
+def database() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """A migrated PostgreSQL on a network of its own, and the options of a container that uses it."""
+    name = f"task-service-test-{secrets.token_hex(4)}"
+    password = secrets.token_hex(16)
+    url = f"postgresql://tasks:{password}@{name}:5432/tasks"
+    options = (
+        *("--network", name, "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp", "--tmpfs=/run/app:uid=10001"),
+        *("--env", f"DATABASE_URL={url}", "--env", f"BETTER_AUTH_SECRET={secrets.token_hex(32)}"),
+    )
+    docker("network", "create", name)
+    try:
+        docker(
+            *("run", "--detach", "--rm", "--name", name, "--network", name, "--env", "POSTGRES_USER=tasks"),
+            *("--env", f"POSTGRES_PASSWORD={password}", "postgres:18"),
+        )
+        docker("run", "--rm", *options, TAG, "migrate")
+        yield name, options
+    finally:
+        docker("rm", "--force", "--volumes", name, check=False)
+        docker("network", "rm", name, check=False)
+
+
+def test_it_serves_soon_after_its_start(database: tuple[str, tuple[str, ...]]) -> None:
+    name, options = database
+    seconds = []
+    for number in range(3):
+        container, port = f"{name}-{number}", free_port()
+        started = time.perf_counter()
+        docker(
+            "run", "--detach", "--rm", "--name", container, f"--publish=127.0.0.1:{port}:9000", *options, TAG
+        )
+        try:
+            wait_for(lambda port=port: is_ready(port) or None, 30)  # type: ignore[misc]  # a default binds it
+            seconds.append(time.perf_counter() - started)
+        finally:
+            docker("rm", "--force", container, check=False)
+    print(f"image: ready {median(seconds):.1f} s after `docker run`, the median of three")
+    assert median(seconds) < 15
+
+
+def is_ready(port: int) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
+    return False
 
 
 def test_labels_say_what_it_is() -> None:
