@@ -37,6 +37,15 @@ def migrations_of(namespace: Namespace, release: str) -> list[int]:
     return [job["status"].get("succeeded", 0) for job in namespace.get("jobs", selector)]
 
 
+def tested(namespace: Namespace, release: str) -> str:
+    """Return what `helm test` says; a failed test is a failed command, and a log that is not there yet is not."""
+    return wait_until(
+        lambda: said if "GET /health" in (said := namespace.helm("test", release, "--logs").stdout) else "",
+        60,
+        what="helm shows the test's log",
+    )
+
+
 def forget_tables(namespace: Namespace) -> None:
     namespace.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
@@ -95,10 +104,9 @@ def test_it_runs_restricted_under_any_user_and_logs_no_error(namespace: Namespac
         body='{"title": "Buy milk"}',
     )
     assert status == 201, text
-    lines = namespace.kubectl(
-        "logs", "--selector=app.kubernetes.io/instance=anyone,app.kubernetes.io/component=api", "--tail=-1"
-    )
-    events = [json.loads(line) for line in lines.splitlines()]
+    selector = "--selector=app.kubernetes.io/instance=anyone,app.kubernetes.io/component=api"
+    text = namespace.logs(selector, until='"route":"/api/{user_id}/tasks"')
+    events = [json.loads(line) for line in text.splitlines()]
     assert [event for event in events if event["level"] not in {"info", "debug"}] == []
     uninstall(namespace, "anyone")
 
@@ -112,7 +120,7 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
         *(f"--set=embeddedDatabase.image={images.postgres}", "--set=resources.requests.cpu=100m"),
     )
     print(f"helm install with its own database: ready after {perf_counter() - started:.1f} s")
-    said = namespace.helm("test", "demo", "--logs").stdout
+    said = tested(namespace, "demo")
     for line in (": 401", "/api/somebody-else/tasks: 403", ": 201", ": 204", "GET /metrics: 404"):
         assert line in said
     token = namespace.kubectl(
@@ -124,7 +132,7 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
 
 def test_helm_test_passes_in_production(namespace: Namespace) -> None:
     namespace.upgrade("production", "networkPolicy.from[0].podSelector.matchLabels.app=frontend")
-    assert ": 204" in namespace.helm("test", "production", "--logs").stdout
+    assert ": 204" in tested(namespace, "production")
     uninstall(namespace, "production")
 
 

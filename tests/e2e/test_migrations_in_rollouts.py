@@ -124,8 +124,8 @@ async def test_release_rolls_back_while_the_database_stays_ahead(demo: Namespace
     print(f"upgrade, rollback, a killed pod: {perf_counter() - started:.0f} s: {seen.figures()}")
     assert serving_images(demo) == {images.current}
     assert demo.sql("SELECT version_num FROM alembic_version") == ["e2e_following"]
-    assert "The database is ahead" in demo.kubectl("logs", MIGRATION, "--tail=-1")
-    assert "The database is ahead" in demo.kubectl("logs", API, "--container=gate", "--tail=-1")
+    demo.logs(MIGRATION, until="The database is ahead")
+    demo.logs(API, "--container=gate", until="The database is ahead")
     assert seen.lost == []
     assert set(seen.statuses) == {200, 201}
     demo.assert_stored_once(seen)

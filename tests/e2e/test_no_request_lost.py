@@ -1,4 +1,4 @@
-"""Twenty stops of the service under load lose no request, with either kind of worker."""
+"""Stops of the service under load lose no request, with either kind of worker."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,8 @@ import pytest
 from tests.support.load import run_load, run_proxy
 from tests.support.workers import Workers, run_workers
 
-STOPS = 20
+STOPS = int(os.environ.get("STOPS", "6"))
+"""Measured with 20, which takes three to four minutes for each kind of worker."""
 PROPAGATION_SECONDS = 0.3
 """How long load balancers go on sending new connections to an instance that is being stopped."""
 
@@ -31,7 +32,7 @@ async def stop_as_kubernetes_does(workers: Workers) -> None:
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("worker_class", ["uvicorn", "asgi"])
-async def test_no_request_is_lost_over_twenty_stops(
+async def test_no_request_is_lost_over_many_stops(
     tmp_path: Path, database_url: str, worker_class: str
 ) -> None:
     started = perf_counter()
