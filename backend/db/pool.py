@@ -18,7 +18,11 @@ from backend.db.failures import is_connection_lost, is_retriable_conflict, trans
 from backend.db.session import server_settings, settings_sql, transaction
 from backend.db.statement import Connection, Statement
 from backend.errors import DatabaseUnavailable
-from backend.observability.metrics import observe_connection_timeout, observe_connection_wait
+from backend.observability.metrics import (
+    observe_connection_failure,
+    observe_connection_timeout,
+    observe_connection_wait,
+)
 
 __all__ = ["Database"]
 
@@ -175,7 +179,12 @@ class Database:
             arguments["server_settings"] = server_settings(self._settings) | dict(
                 arguments.get("server_settings", {})
             )
-        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**(options | arguments))
+        connection: asyncpg.Connection[asyncpg.Record]
+        try:
+            connection = await asyncpg.connect(**(options | arguments))
+        except BaseException:  # also when the wait for it is given up: to a silent server nothing else ends it
+            observe_connection_failure()
+            raise
         return connection
 
     def _address(self) -> DatabaseAddress:

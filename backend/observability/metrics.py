@@ -14,6 +14,7 @@ __all__ = [
     "UNMATCHED_ROUTE",
     "PoolState",
     "begin_key_set",
+    "observe_connection_failure",
     "observe_connection_timeout",
     "observe_connection_wait",
     "observe_key_set_refresh",
@@ -35,8 +36,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client 
 REGISTRY = CollectorRegistry()
 """Where this process's metrics live; not the library's own, whose process metrics know one process only."""
 
-DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Upper bounds in seconds, as the HTTP semantic conventions advise."""
+DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Upper bounds in seconds, as the HTTP semantic conventions advise, and 0.3, the objective of the alerts."""
 
 _STATEMENT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -82,6 +83,9 @@ _connection_timeouts = Counter(
     "db_client_connection_timeouts",
     "Requests that got no database connection in time.",
     registry=REGISTRY,
+)
+_connection_failures = Counter(
+    "db_client_connection_failures", "Database connections that could not be opened.", registry=REGISTRY
 )
 _connection_wait = Histogram(
     "db_client_connection_wait_time_seconds",
@@ -187,6 +191,11 @@ def observe_connection_wait(seconds: float) -> None:
 def observe_connection_timeout() -> None:
     """Count one wait for a database connection that ended without."""
     _connection_timeouts.inc()
+
+
+def observe_connection_failure() -> None:
+    """Count one database connection that could not be opened."""
+    _connection_failures.inc()
 
 
 def begin_key_set() -> None:

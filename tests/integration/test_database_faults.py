@@ -15,6 +15,7 @@ import pytest
 
 from backend.db.embedded import embedded_postgres
 from backend.db.schema import migrate
+from backend.observability.metrics import REGISTRY
 from tests.support.database import UNSAFE_BUT_FAST
 from tests.support.service import RunningService, User, running_service, service_settings
 
@@ -74,8 +75,10 @@ async def test_database_away_and_back_under_load(postgres_folder: Path) -> None:
             users = [await stack.enter_async_context(service.user()) for _ in range(4)]
             load = [asyncio.create_task(write(user)) for user in users]
             await asyncio.sleep(0.5)
+        failures = REGISTRY.get_sample_value("db_client_connection_failures_total") or 0.0
         await asyncio.sleep(0.5)  # away
         assert is_problem(await users[0].request("GET"), 503, "database-unavailable")
+        assert (REGISTRY.get_sample_value("db_client_connection_failures_total") or 0.0) > failures
         async with embedded_postgres(folder, UNSAFE_BUT_FAST):
             back = time.perf_counter()
             while (await users[0].request("GET")).status_code != 200:

@@ -43,8 +43,8 @@ def test_process_metrics_are_there_by_role(name: str) -> None:
 
 
 def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
-    labels = metrics.observe_request("PUT", "/exemplar", 200, 0.3)
-    exemplars.remember_exemplar(labels, 0.3, TRACE_ID)
+    labels = metrics.observe_request("PUT", "/exemplar", 200, 0.4)
+    exemplars.remember_exemplar(labels, 0.4, TRACE_ID)
     lines = [line for line in scrape().splitlines() if TRACE_ID in line]
     assert len(lines) == 1
     assert 'http_route="/exemplar"' in lines[0]
