@@ -182,7 +182,8 @@ class Database:
         connection: asyncpg.Connection[asyncpg.Record]
         try:
             connection = await asyncpg.connect(**(options | arguments))
-        except BaseException:  # also when the wait for it is given up: to a silent server nothing else ends it
+        except BaseException:
+            # Also when the wait for it is given up: to a silent server nothing else ends it.
             observe_connection_failure()
             raise
         return connection
