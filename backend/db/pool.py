@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
 from typing import Any
@@ -58,6 +59,7 @@ class Database:
         Raises:
             ConfigurationError: The address is not a PostgreSQL URL.
         """
+        asyncio.get_running_loop().set_exception_handler(_forget_abandoned_lookups)
         self._through_pooler = self._address().transaction_pooler
         self._transaction_sql = settings_sql(self._settings) if self._through_pooler else ""
         self._pool = await asyncpg.create_pool(
@@ -205,6 +207,12 @@ class Database:
                 await pool.release(each)
         if failures:
             _log.warning("database is away at the start", error=type(failures[0]).__name__)
+
+
+def _forget_abandoned_lookups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody awaited, but for a name lookup: uvloop leaves one behind when a connect is cancelled."""
+    if not isinstance(context.get("exception"), socket.gaierror):
+        loop.default_exception_handler(context)
 
 
 def _domain_error(error: Exception) -> Exception:

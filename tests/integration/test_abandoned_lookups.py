@@ -1,0 +1,33 @@
+"""A name lookup outlives the connect that asked for it, as with Docker's names while the database is away."""
+
+import asyncio
+import gc
+
+import pytest
+import uvloop
+
+from backend.db.pool import Database
+from tests.support.service import service_settings
+
+
+def test_a_lookup_whose_wait_was_given_up_is_no_error_line(caplog: pytest.LogCaptureFixture) -> None:
+    settings = service_settings("postgresql://somebody@nowhere.invalid/tasks", database_pool_min_size=0)
+
+    async def nothing(_connection: object) -> None: ...
+
+    async def give_up() -> None:
+        database = Database(settings)
+        await database.start()
+        for turns in range(20):  # some of them in the midst of the lookup
+            waiting = asyncio.create_task(database.transaction(nothing))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        await asyncio.sleep(0.5)  # the lookups end in threads that nothing can be asked about
+        await database.stop()
+        gc.collect()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as in production
+        runner.run(give_up())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
