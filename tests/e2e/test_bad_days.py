@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from time import perf_counter
 from typing import Any
@@ -22,10 +23,19 @@ API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=ap
 def demo(namespace: Namespace) -> Iterator[Namespace]:
     yield namespace
     namespace.helm("uninstall", "demo", "--wait")
+    namespace.kubectl("wait", "--for=delete", "pod", API, "--timeout=90s")
 
 
 def pods(namespace: Namespace) -> list[Any]:
     return [pod for pod in namespace.get("pods", API) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def other_node(namespace: Namespace) -> str:
+    """Return the node that is not PostgreSQL's; the spread has one of the two pods there."""
+    nodes: Counter[str] = Counter(pod["spec"]["nodeName"] for pod in pods(namespace))
+    assert sorted(nodes.values()) == [1, 1], f"{nodes}\n{kubectl('describe', 'nodes')}"
+    (node,) = nodes.keys() - {namespace.node}
+    return node
 
 
 def restarts(namespace: Namespace) -> int:
@@ -78,7 +88,7 @@ async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None
 
 async def test_strict_readiness_takes_pods_out_and_still_lets_nodes_be_emptied(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo", "database.readiness=strict")
-    emptied = next(pod["spec"]["nodeName"] for pod in pods(demo) if pod["spec"]["nodeName"] != demo.node)
+    emptied = other_node(demo)
     async with database_away(demo):
         await asyncio.to_thread(wait_until, lambda: ready(demo) == 0, 40, what="every pod is unready")
         started = perf_counter()
@@ -121,9 +131,7 @@ async def test_every_connection_cut_at_once_heals(demo: Namespace) -> None:
 
 async def test_emptying_a_node_loses_nothing(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo")
-    nodes = {pod["spec"]["nodeName"] for pod in pods(demo)}
-    assert len(nodes) == 2  # the spread: no node has both
-    (emptied,) = nodes - {demo.node}
+    emptied = other_node(demo)
     started = perf_counter()
     async with demo.load() as load:
         try:

@@ -59,7 +59,7 @@ def migrations_of(namespace: Namespace, release: str) -> list[int]:
     return [job["status"].get("succeeded", 0) for job in namespace.get("jobs", selector)]
 
 
-def tested(namespace: Namespace, release: str) -> str:
+def helm_test(namespace: Namespace, release: str) -> str:
     """Return what `helm test` says; a failed test is a failed command, and a log that is not there yet is not."""
     return wait_until(
         lambda: said if "GET /health" in (said := namespace.helm("test", release, "--logs").stdout) else "",
@@ -142,7 +142,7 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
         *(f"--set=embeddedDatabase.image={images.postgres}", "--set=resources.requests.cpu=100m"),
     )
     print(f"helm install with its own database: ready after {perf_counter() - started:.1f} s")
-    said = tested(namespace, "demo")
+    said = helm_test(namespace, "demo")
     for line in (": 401", "/api/somebody-else/tasks: 403", ": 201", ": 204", "GET /metrics: 404"):
         assert line in said
     token = namespace.kubectl(
@@ -154,7 +154,7 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
 
 def test_helm_test_passes_in_production(namespace: Namespace) -> None:
     namespace.upgrade("production", "networkPolicy.from[0].podSelector.matchLabels.app=frontend")
-    assert ": 204" in tested(namespace, "production")
+    assert ": 204" in helm_test(namespace, "production")
     uninstall(namespace, "production")
 
 

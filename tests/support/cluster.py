@@ -75,6 +75,11 @@ def wait_until[Found](ask: Callable[[], Found], seconds: float, *, what: str) ->
     return found
 
 
+def _nodes_take_pods() -> bool:
+    nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    return not any("taints" in node["spec"] for node in nodes)
+
+
 @dataclass(frozen=True)
 class Seen:
     """What the clients of a load saw."""
@@ -138,6 +143,7 @@ class Namespace:
 
     def create(self) -> None:
         """Make both, with a running PostgreSQL and the Secrets that lead to it."""
+        wait_until(_nodes_take_pods, 120, what="every node is ready and takes pods")
         kubectl("create", "namespace", self.name)
         kubectl("label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted")
         kubectl("create", "namespace", self.outside)
@@ -157,8 +163,10 @@ class Namespace:
         )
 
     def delete(self) -> None:
-        """Remove both; the cluster goes on with it alone."""
+        """Remove both, their pods at once: one that takes its time to stop keeps its share of a small node."""
         kubectl("delete", "namespace", self.name, self.outside, "--wait=false", check=False)
+        for name in (self.name, self.outside):
+            kubectl("-n", name, "delete", "pod", "--all", "--force", "--grace-period=0", check=False)
 
     def database_url(self, user: str, password: str) -> str:
         """Return the address of its PostgreSQL for a role."""
