@@ -22,6 +22,14 @@ def _helm() -> None:
             (*PRODUCTION, "auth.betterAuthUrl=https://app.example.com"),
             "auth.betterAuthUrl and a shared secret exclude each other",
         ),
+        (
+            (
+                "database.embedded=true",
+                "monitoring.podMonitor.enabled=true",
+                "monitoring.serviceMonitor.enabled=true",
+            ),
+            "would both scrape every pod",
+        ),
         (("externalSecret.enabled=true",), "externalSecret.remote.databaseUrl is empty"),
         (
             ("externalSecret.enabled=true", "externalSecret.remote.databaseUrl.key=a"),

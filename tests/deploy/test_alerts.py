@@ -1,0 +1,134 @@
+"""The alerts: rendered from one source, each proved by promtool to fire and to stay silent."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from backend.observability.metrics import DURATION_BUCKETS
+from deploy.plain_rules import COMPOSE_RULES, COMPOSE_VALUES, plain_rules, rules
+from tests.support.helm import CHART, render, require_helm
+from tests.support.prometheus import promtool, require_prometheus
+
+CASES = sorted((Path(__file__).parent / "alerts").glob("*.yaml"))
+DEFAULT = {"selector": 'job="task-service"'}
+
+
+@pytest.fixture(autouse=True)
+def _tools() -> None:
+    require_helm()
+    require_prometheus()
+
+
+def alerts(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {rule["alert"]: rule for group in found["groups"] for rule in group["rules"] if "alert" in rule}
+
+
+def test_compose_has_the_rules_that_the_chart_renders() -> None:
+    assert COMPOSE_RULES.read_text() == plain_rules(COMPOSE_VALUES), "run `make rules`"
+
+
+def test_rules_are_found_to_be_right_by_promtool(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(plain_rules(DEFAULT))
+    promtool("check", "rules", "rules.yaml", folder=tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_alerts_fire_when_they_should_and_are_silent_when_not(case: Path, tmp_path: Path) -> None:
+    found = rules(DEFAULT)
+    for rule in alerts(found).values():
+        del rule["annotations"]  # promtool would compare them word for word
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(found))
+    shutil.copy(case, tmp_path)
+    promtool("test", "rules", case.name, folder=tmp_path)
+
+
+def test_every_alert_is_seen_to_fire_and_to_be_silent() -> None:
+    checks = [
+        check
+        for case in CASES
+        for test in yaml.safe_load(case.read_text())["tests"]
+        for check in test["alert_rule_test"]
+    ]
+    fires = {check["alertname"] for check in checks if check.get("exp_alerts")}
+    silent = {check["alertname"] for check in checks if not check.get("exp_alerts")}
+    assert fires == silent == set(alerts(rules(DEFAULT)))
+
+
+def test_every_alert_says_how_urgent_it_is_and_where_its_runbook_lies() -> None:
+    for name, rule in alerts(rules(DEFAULT)).items():
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["runbook_url"].endswith(f"/deploy/runbooks/{name}.md")
+
+
+def test_every_window_and_waiting_time_is_scaled_by_one_value() -> None:
+    def durations(found: dict[str, Any]) -> list[str]:
+        texts = [
+            rule[key]
+            for group in found["groups"]
+            for rule in group["rules"]
+            for key in ("expr", "for")
+            if key in rule
+        ]
+        return [
+            each for text in texts for each in re.findall(r"\[(\w+)\]|^(\w+)$", text) for each in each if each
+        ]
+
+    def seconds(text: str) -> float:
+        return (
+            float(text.removesuffix("ms")) / 1000
+            if text.endswith("ms")
+            else int(text[:-1]) * {"m": 60, "h": 3600, "d": 86400}[text[-1]]
+        )
+
+    whole, scaled = durations(rules(DEFAULT)), durations(rules({**DEFAULT, "slo": {"windowScale": 0.01}}))
+    assert len(whole) > 40
+    assert [seconds(each) for each in scaled] == pytest.approx([seconds(each) / 100 for each in whole])
+
+
+def test_objectives_are_values() -> None:
+    slo = {"availability": 99.5, "days": 28, "latency": {"objective": 97.5, "thresholdSeconds": 1}}
+    text = plain_rules({**DEFAULT, "slo": slo})
+    assert "/ 0.005\n" in text
+    assert "/ 0.025\n" in text
+    assert 'le="1.0"' in text
+    assert "[28d]" in text
+    assert "> 13.44" in text
+
+
+def test_the_latency_objective_can_only_be_a_bound_of_the_histogram() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    slo = schema["properties"]["monitoring"]["properties"]["slo"]["properties"]
+    assert tuple(slo["latency"]["properties"]["thresholdSeconds"]["enum"]) == DURATION_BUCKETS
+    # Above this no request could burn the budget fast enough for the fast alert.
+    assert 0.02 * 24 * slo["days"]["maximum"] < 1 / (1 - slo["availability"]["minimum"] / 100)
+    assert slo["latency"]["properties"]["objective"]["minimum"] == slo["availability"]["minimum"]
+
+
+def test_a_release_watches_only_itself() -> None:
+    objects = render("database.embedded=true", "monitoring.prometheusRule.enabled=true", release="mine")
+    spec = objects["PrometheusRule", ""]["spec"]
+    for group in spec["groups"]:
+        for rule in group["rules"]:
+            own = 'namespace="tasks", job="mine"'
+            if group["name"] == "task-service-kubernetes":
+                own = 'namespace="tasks"'
+            selectors = rule["expr"].count("{")
+            assert selectors == rule["expr"].count("{" + own) + rule["expr"].count("{exported_" + own)
+
+
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_monitors_make_the_release_the_job(kind: str) -> None:
+    objects = render("database.embedded=true", f"monitoring.{kind[0].lower()}{kind[1:]}.enabled=true")
+    assert objects[kind, ""]["spec"]["jobLabel"] == "app.kubernetes.io/instance"
+    behind = (
+        objects["Service", "ops"]
+        if kind == "ServiceMonitor"
+        else objects["Deployment", ""]["spec"]["template"]
+    )
+    assert behind["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
