@@ -66,7 +66,9 @@ async def database_away(namespace: Namespace) -> AsyncIterator[None]:
 
 
 async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None:
-    await asyncio.to_thread(demo.upgrade, "demo", "database.readiness=off")
+    await asyncio.to_thread(
+        demo.upgrade, "demo", "database.readiness=off", "config.DATABASE_POOL_TIMEOUT_SECONDS=1.5"
+    )
     async with demo.load() as load:
         async with database_away(demo):
             await asyncio.sleep(OUTAGE_SECONDS)

@@ -63,6 +63,7 @@ async def test_password_is_rotated_under_load_without_a_restart_or_a_failed_requ
             await asyncio.to_thread(
                 wait_until, lambda: "green" in roles(), 20, what="the second role is used"
             )
+            await asyncio.sleep(2)  # it may have been before the crowd came
             more = await crowd.end()
         seen = await load.end()
     print(f"rotated: with the pods after {arrived:.0f} s: {seen.figures()}; {more.figures()}")

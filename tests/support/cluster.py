@@ -204,8 +204,9 @@ class Namespace:
             "database.existingSecret=database",
             "auth.existingSecret=auth",
             "resources.requests.cpu=100m",
-            # Enough for a small cluster's network; the ten updates in a row have the default.
+            # For a cluster of two cores: near, but slow to connect while pods start.
             "preStopSeconds=3",
+            "config.DATABASE_POOL_TIMEOUT_SECONDS=5",
         )
         return [f"--set={value}" for value in (*defaults, *values)]
 
