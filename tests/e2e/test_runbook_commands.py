@@ -1,0 +1,215 @@
+"""Every command of every runbook and of the on-call page, pasted into bash against a release on a real cluster."""
+
+import json
+import os
+import re
+import subprocess
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from tests.e2e.conftest import Images
+from tests.support.cluster import Namespace, wait_until
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+RUNBOOKS = sorted((ROOT / "deploy" / "runbooks").glob("TaskService*.md"))
+ON_CALL = ROOT / "docs" / "on-call.md"
+HOST = "runbooks.example.com"
+API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
+
+
+def sections(page: Path) -> dict[str, list[str]]:
+    """Return a page's blocks of shell by their heading."""
+    parts = re.split(r"^## (.+)\n", page.read_text(), flags=re.MULTILINE)[1:]
+    return {
+        heading: [
+            textwrap.dedent(block)
+            for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+        ]
+        for heading, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+class Terminal:
+    """A bash in a checkout, for one release."""
+
+    def __init__(self, namespace: Namespace, folder: Path, postgres_image: str) -> None:
+        self.namespace = namespace
+        self._folder = folder
+        self._postgres_image = postgres_image
+
+    def paste(self, block: str) -> str:
+        """Run a block of shell; it has to succeed.
+
+        The image of psql comes from the cluster's own registry: its nodes may see no other.
+        """
+        result = subprocess.run(
+            [
+                "bash",
+                "-euo",
+                "pipefail",
+                "-c",
+                block.replace("image: postgres:18", f"image: {self._postgres_image}"),
+            ],
+            cwd=self._folder,
+            env=os.environ | {"NAMESPACE": self.namespace.name, "RELEASE": "demo"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"
+        print(f"{block}{result.stdout}")
+        return result.stdout
+
+    def settle(self) -> None:
+        """Wait until the release has the pods that it should have and no others."""
+        self.namespace.kubectl("rollout", "status", "deployment/demo-task-service", "--timeout=180s")
+        wait_until(
+            lambda: all(
+                "deletionTimestamp" not in pod["metadata"] for pod in self.namespace.get("pods", API)
+            ),
+            60,
+            what="pods that go are gone",
+        )
+
+
+@pytest.fixture(scope="module")
+def terminal(
+    namespace: Namespace, images: Images, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terminal]:
+    folder: Path = tmp_path_factory.mktemp("checkout")
+    (folder / "charts").symlink_to(ROOT / "charts")
+    certificate(namespace, folder)
+    ingress = ("ingress.enabled=true", f"ingress.hosts[0]={HOST}", "ingress.tls[0].secretName=certificate")
+    values = ("preStopSeconds=1", "ingress.className=none", f"ingress.tls[0].hosts[0]={HOST}", *ingress)
+    # Twice, so that there is a release to go back to.
+    namespace.upgrade("demo", *values)
+    namespace.upgrade("demo", *values, "podAnnotations.release=second")
+    terminal = Terminal(namespace, folder, images.postgres)
+    begin, end = sections(ON_CALL)["A pod with psql"]
+    terminal.settle()
+    terminal.paste(begin)
+    yield terminal
+    terminal.paste(end)
+
+
+def certificate(namespace: Namespace, folder: Path) -> None:
+    """Put a certificate into a Secret, as cert-manager would."""
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "30",
+                "-subj",
+                f"/CN={HOST}",
+            ),
+            *("-keyout", folder / "key.pem", "-out", folder / "certificate.pem"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    namespace.kubectl(
+        *("create", "secret", "tls", "certificate"),
+        *(f"--key={folder}/key.pem", f"--cert={folder}/certificate.pem"),
+    )
+
+
+def run_all(terminal: Terminal, blocks: list[str]) -> None:
+    """Paste one block after the other; together they show something."""
+    shown = ""
+    for block in blocks:
+        terminal.settle()
+        shown += terminal.paste(block)
+    terminal.settle()
+    assert shown
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem.removeprefix("TaskService"))
+def test_commands_of_a_runbook_work(terminal: Terminal, page: Path) -> None:
+    run_all(terminal, [block for found in sections(page).values() for block in found])
+
+
+@pytest.mark.parametrize(
+    "heading", ["The first five minutes", "Roll back", "What the database does", "Capacity"]
+)
+def test_commands_of_the_on_call_page_work(terminal: Terminal, heading: str) -> None:
+    run_all(terminal, sections(ON_CALL)[heading])
+
+
+def test_every_section_of_the_on_call_page_is_run() -> None:
+    run_elsewhere = {"A pod with psql", "Restore a database"}
+    run_here = {"The first five minutes", "Roll back", "What the database does", "Capacity"}
+    assert {heading for heading, blocks in sections(ON_CALL).items() if blocks} == run_here | run_elsewhere
+
+
+def test_a_failed_migration_is_taken_away_and_no_other(terminal: Terminal) -> None:
+    namespace = terminal.namespace
+    selector = "--selector=app.kubernetes.io/component=migration"
+    job = namespace.get("jobs", selector)[0]
+    name = "demo-task-service-migrate-failed"
+    labels = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/component": "migration"}
+    template = job["spec"]["template"] | {"metadata": {"labels": labels}}
+    template["spec"]["containers"][0]["args"] = ["migrate", "no-such-revision"]
+    failing = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"template": template, "backoffLimit": 0},
+    }
+    namespace.kubectl("apply", "-f", "-", text=json.dumps(failing))
+    namespace.kubectl("wait", "--for=condition=Failed", f"job/{name}", "--timeout=120s")
+    *_, take_away = sections(ROOT / "deploy" / "runbooks" / "TaskServiceMigrationFailed.md")["Mitigation"]
+    terminal.paste(take_away)
+    assert [left["metadata"]["name"] for left in namespace.get("jobs", selector)] == [job["metadata"]["name"]]
+
+
+def test_roll_back_brings_the_release_before(terminal: Terminal) -> None:
+    def annotations() -> list[str]:
+        return [
+            pod["metadata"]["annotations"].get("release", "") for pod in terminal.namespace.get("pods", API)
+        ]
+
+    terminal.namespace.helm(
+        *("upgrade", "demo", str(ROOT / "charts" / "task-service"), "--reuse-values", "--wait"),
+        "--set=podAnnotations.release=broken",
+    )
+    terminal.settle()
+    count = len(annotations())
+    assert annotations() == ["broken"] * count
+    # In the way of a rollback that does not force: helm finds that somebody else set the number.
+    terminal.namespace.kubectl("scale", "deployment/demo-task-service", f"--replicas={count + 1}")
+    (block,) = sections(ON_CALL)["Roll back"]
+    terminal.paste(block)
+    terminal.settle()
+    assert len(annotations()) == count
+    assert "broken" not in annotations()
+
+
+def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
+    namespace = terminal.namespace
+    service = f"http://demo-task-service.{namespace.name}/api/alice/tasks"
+    title = "kept in the dump"
+    assert namespace.call(service, method="POST", body=f'{{"title": "{title}"}}')[0] == 201
+    dump, restore = sections(ON_CALL)["Restore a database"]
+    terminal.paste(dump)
+    namespace.sql("DROP TABLE tasks; DELETE FROM users")
+    assert namespace.call(service)[0] >= 500
+    started = perf_counter()
+    terminal.paste(restore)
+    status, text = namespace.call(service)
+    print(f"restored, from the first command to ready: {perf_counter() - started:.0f} s")
+    assert status == 200, text
+    assert title in text
+    assert namespace.call(service, method="POST", body='{"title": "written since"}')[0] == 201
