@@ -127,6 +127,20 @@ async def test_every_legend_and_column_names_labels_of_the_result(seen: Seen, na
             assert set(organized["renameByName"]) == columns
 
 
+@pytest.mark.parametrize("name", NAMES)
+async def test_variables_offer_the_namespace_and_the_release(seen: Seen, name: str) -> None:
+    offered = {}
+    for variable in board(name)["templating"]["list"]:
+        if variable["type"] == "query":
+            found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
+            assert found is not None
+            selector = seen.scope.filled(found[1], SCRAPE_SECONDS)
+            offered[variable["name"]] = seen.prometheus.get(
+                f"/label/{found[2]}/values", **{"match[]": selector}
+            )
+    assert offered == {"namespace": ["default"], "release": [RELEASE]}
+
+
 async def test_every_selector_chooses_series_that_exist(seen: Seen) -> None:
     found = {each for expression in seen.expressions().values() for each in selectors(expression)}
     assert len(found) > 80
@@ -167,13 +181,20 @@ async def test_prometheus_counts_what_the_clients_saw(seen: Seen) -> None:
     assert {200, 201, 204, 401, 403, 404, 422, 500, 503, 504} <= counted.keys()
 
 
-async def test_an_exemplar_leads_to_a_line_of_the_log(seen: Seen) -> None:
-    query = 'http_server_request_duration_seconds_bucket{job="task-service"}'
-    answer = seen.prometheus.get("/query_exemplars", query=query, start=seen.at - 60, end=seen.at)
-    traces = {each["labels"]["trace_id"] for series in answer for each in series["exemplars"]}
+async def test_an_exemplar_of_a_latency_panel_leads_to_a_line_of_the_log(seen: Seen) -> None:
     logged = {line["trace_id"]: line for line in seen.lines if line["event"] == "request"}
-    assert len(traces & logged.keys()) > 5
-    assert all(logged[each]["route"] for each in traces & logged.keys() if logged[each]["status"] == 200)
+    queries = [
+        seen.scope.filled(target["expr"], SCRAPE_SECONDS)
+        for panel in board("service")["panels"]
+        for target in panel["targets"]
+        if target.get("exemplar")
+    ]
+    assert len(queries) > 1
+    for query in queries:
+        answer = seen.prometheus.get("/query_exemplars", query=query, start=seen.at - 60, end=seen.at)
+        traces = {each["labels"]["trace_id"] for series in answer for each in series["exemplars"]}
+        assert traces & logged.keys()
+        assert all(logged[each]["route"] for each in traces & logged.keys())
 
 
 @pytest.mark.parametrize("name", NAMES)

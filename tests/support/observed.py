@@ -121,7 +121,7 @@ class Observed:
 
 
 @contextlib.asynccontextmanager
-async def observed(folder: Path, database_url: str, error_rate: float = 0.1) -> AsyncIterator[Observed]:
+async def observed(folder: Path, database_url: str, error_rate: float = 0.3) -> AsyncIterator[Observed]:
     """Run all of it until the block ends.
 
     Args:
