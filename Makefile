@@ -7,7 +7,7 @@ UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help up token seed hooks test lint types check lock docs rules drill clean
+.PHONY: help up token seed hooks test lint types check lock docs rules pictures drill clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -54,6 +54,9 @@ docs: .venv/installed ## Write what is made of the code: the contract, the setti
 
 rules: .venv/installed ## Write the alerts for a Prometheus without its operator, from the chart's (needs helm)
 	$(RUN) python -m deploy.plain_rules
+
+pictures: .venv/installed ## Draw the dashboards from the Prometheus of `docker compose` into docs/images
+	$(RUN) python -m deploy.dashboard_pictures
 
 drill: .venv/installed ## Have the service of `docker compose` be busy, fail and be slow, to see the boards move
 	@$(RUN) python -m deploy.drill --compose
