@@ -77,11 +77,15 @@ def _png(figure: Figure) -> bytes:
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
-    # A third of the size. Pillow's own ways to choose give two lines one colour, if few pixels have it: ours
-    # are kept whatever their number, then the commonest; any other becomes the nearest.
+    # A third of the size. Our own colours are kept however few pixels have them, also as lines' edges have them, mixed
+    # with white, else two lines come to look alike; then the commonest. Any other becomes the nearest.
     pixels = np.asarray(image, dtype=np.int32) @ (1 << 16, 1 << 8, 1)
     found, places, counts = np.unique(pixels, return_inverse=True, return_counts=True)
-    own = [int(color.removeprefix("#"), 16) for color in (*COLORS, *LEVELS.values())]
+    own = [
+        sum(round(255 - (255 - (int(color[1:], 16) >> shift & 255)) * share) << shift for shift in (16, 8, 0))
+        for color in (*COLORS, *LEVELS.values())
+        for share in (1, 0.8, 0.6, 0.4, 0.2)
+    ]
     chosen = list(dict.fromkeys([*own, *found[np.argsort(-counts)].tolist()]))[:256]
     bands = [[(np.asarray(each) >> shift) & 255 for shift in (16, 8, 0)] for each in (found, chosen)]
     distances = sum(np.subtract.outer(have, want) ** 2 for have, want in zip(*bands, strict=True))
