@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from typing import Any, override
@@ -33,6 +34,10 @@ class _ClosingServer(Server):
 
     uvicorn closes idle connections at once, also those on which a request is under way.
     """
+
+    def end(self) -> None:
+        """Stop as SIGTERM does."""
+        self.should_exit = True
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -67,7 +72,8 @@ class TaskWorker(UvicornWorker):  # type: ignore[misc]  # its package has no typ
     async def _serve(self) -> None:
         self.config.app = self.wsgi
         server = _ClosingServer(self.config)
-        self._install_sigquit_handler()
+        # uvicorn-worker's own handler sets what uvicorn never reads: Ctrl-C took the whole graceful timeout.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.end)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -138,6 +138,13 @@ async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
     assert len(ends) == 2
 
 
+async def test_an_interrupt_ends_it_soon(tmp_path: Path, database_url: str) -> None:
+    async with run_workers(tmp_path, database_url, graceful_timeout_seconds=60) as workers:
+        workers.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(workers.process.wait(), 20) == 0
+    assert "Application shutdown complete." in [line["event"] for line in workers.lines()]
+
+
 async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
     tmp_path: Path, database_url: str
 ) -> None:
