@@ -92,7 +92,7 @@ async def run_server(
     Raises:
         TimeoutError: It did not answer within a minute.
     """
-    port = _free_port()
+    port, ops_port = _free_ports()
     folder = folder / variant.name.replace(", ", "-").replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
     if variant.peer is None:
@@ -109,7 +109,7 @@ async def run_server(
                 "PYTHONPATH": str(variant.root),
                 "ENVIRONMENT": "production",
                 "PORT": str(port),
-                "OPS_PORT": str(_free_port()),
+                "OPS_PORT": str(ops_port),
                 "RUN_DIR": str(folder / "run"),
                 "DATA_DIR": str(folder),
                 **environment,
@@ -140,7 +140,7 @@ async def _until_answered(process: asyncio.subprocess.Process, port: int, log: P
             await asyncio.sleep(0.05)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+def _free_ports() -> tuple[int, int]:
+    # Both are open at once: one that is closed may be given again.
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]
