@@ -26,23 +26,28 @@ RUN --mount=type=cache,target=/root/.cache/uv \
 
 FROM ${PYTHON_IMAGE} AS dev
 ENV PATH=/app/.venv/bin:${PATH} \
-    PYTHONPATH=/app \
     PYTHONDONTWRITEBYTECODE=1 \
+    UV_CACHE_DIR=/tmp/uv \
+    UV_LINK_MODE=copy \
+    UV_PYTHON_DOWNLOADS=never \
     HOST=0.0.0.0 \
+    PORT=8000 \
+    OPS_PORT=9000 \
     RUN_DIR=/run/app
 COPY --from=build /usr/local/bin/uv /usr/local/bin/uv
-WORKDIR /app
 RUN install -d -o 10001 -g 10001 /app /run/app
-RUN --mount=type=cache,target=/root/.cache/uv \
-    --mount=type=bind,source=requirements-dev.lock,target=requirements-dev.lock \
-    uv venv .venv && UV_LINK_MODE=copy uv pip sync --require-hashes requirements-dev.lock
-# Owned by the user that runs: live update writes here as that user.
-COPY --chown=10001:10001 pyproject.toml README.md LICENSE ./
-COPY --chown=10001:10001 backend backend
-RUN --mount=type=cache,target=/root/.cache/uv UV_LINK_MODE=copy uv pip install --no-deps --editable .
+WORKDIR /app
+# All of it belongs to the user that runs: live update writes code and packages as that user.
 USER 10001:10001
-EXPOSE 8000
-CMD ["uvicorn", "backend.main:app", "--reload", "--reload-dir", "backend", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]
+RUN --mount=type=cache,target=/tmp/uv,uid=10001,gid=10001 \
+    --mount=type=bind,source=requirements-dev.lock,target=requirements-dev.lock \
+    uv venv && uv pip sync --require-hashes requirements-dev.lock
+COPY --chown=10001:10001 pyproject.toml README.md LICENSE requirements-dev.lock ./
+COPY --chown=10001:10001 backend backend
+RUN --mount=type=cache,target=/tmp/uv,uid=10001,gid=10001 uv pip install --no-deps --editable .
+EXPOSE 8000 9000
+ENTRYPOINT ["task-service"]
+CMD ["reload"]
 
 FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.1.0

@@ -16,6 +16,7 @@ import uvicorn
 from backend.auth.development_token import make_token
 from backend.commands.duration import parse_duration
 from backend.commands.loadtest import loadtest
+from backend.commands.reload import reload
 from backend.commands.seed import seed
 from backend.config import (
     ConfigurationError,
@@ -36,6 +37,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
 app.command()(seed)
 app.command()(loadtest)
+app.command()(reload)
 
 _DAY_SECONDS = 24 * 60 * 60
 
