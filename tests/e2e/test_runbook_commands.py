@@ -48,6 +48,8 @@ class Terminal:
 
         The image of psql comes from the cluster's own registry: its nodes may see no other.
         """
+        if " top pods " in block:
+            wait_until(self._is_measured, 180, what="the cluster has measured each pod")
         result = subprocess.run(
             [
                 "bash",
@@ -77,6 +79,11 @@ class Terminal:
             60,
             what="pods that go are gone",
         )
+
+    def _is_measured(self) -> bool:
+        """Tell whether `kubectl top` knows the pods; of a new one it knows nothing for a while."""
+        shown = self.namespace.kubectl("top", "pods", check=False)
+        return all(pod["metadata"]["name"] in shown for pod in self.namespace.get("pods", API))
 
 
 @pytest.fixture(scope="module")
