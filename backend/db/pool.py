@@ -50,6 +50,8 @@ class Database:
         self._settings = settings
         self._url = url
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        # First come, first served: in the pool's own queue a newcomer passes those who wait.
+        self._turns = asyncio.Semaphore(settings.database_pool_max_size)
         self._through_pooler = False
         self._transaction_sql = ""
 
@@ -156,23 +158,32 @@ class Database:
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
         pool = self.pool
         started = perf_counter()
+        has_turn = False
         try:
-            connection = await pool.acquire(timeout=self._settings.database_pool_timeout_seconds)
-        except TimeoutError as error:
-            observe_connection_timeout()
-            raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
-        except Exception as error:
-            # Here and not where statements fail: to connect again at once would only double the wait.
-            raise _domain_error(error) from error
-        observe_connection_wait(perf_counter() - started)
-        try:
-            yield connection
-        except TimeoutError:
-            # The server may still be at it, or be gone without a word: no more use of this connection.
-            connection.terminate()
-            raise
+            try:
+                async with asyncio.timeout(self._settings.database_pool_timeout_seconds):
+                    has_turn = await self._turns.acquire()
+                    connection = await pool.acquire()
+            except TimeoutError as error:
+                observe_connection_timeout()
+                raise DatabaseUnavailable(
+                    "No database connection was free in time. Try again later."
+                ) from error
+            except Exception as error:
+                # Here and not where statements fail: to connect again at once would only double the wait.
+                raise _domain_error(error) from error
+            observe_connection_wait(perf_counter() - started)
+            try:
+                yield connection
+            except TimeoutError:
+                # The server may still be at it, or be gone without a word: no more use of this connection.
+                connection.terminate()
+                raise
+            finally:
+                await pool.release(connection)
         finally:
-            await pool.release(connection)
+            if has_turn:
+                self._turns.release()
 
     async def _connect(self, *_arguments: object, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
         """Open a connection to the address in force now, which a rotated secret changes."""
