@@ -1,5 +1,6 @@
 """Gunicorn's configuration, from our settings: `gunicorn -c python:backend.process.gunicorn_conf backend.main:app`."""
 
+import gc
 import os
 from typing import Any
 
@@ -44,6 +45,12 @@ def on_starting(_server: Any) -> None:
     """Forget what an earlier run left in a folder that outlives a container."""
     worker_metrics.prepare_directory(_directory, EXIT_REASONS)
     drain_file(_settings.run_dir).unlink(missing_ok=True)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Keep the garbage collector off what lives as long as the worker: walking it stops every request for 0.1 s."""
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
