@@ -97,7 +97,7 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
         if settings.ops_port is not None
         else []
     )
-    innermost = (
+    limited = (
         [Middleware(RateLimitMiddleware, limit=settings.rate_limit_per_minute)]
         if settings.rate_limit_per_minute
         else []
@@ -119,6 +119,9 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
             expose_headers=openapi.RESPONSE_HEADERS,
         ),
         Middleware(UnexpectedErrorMiddleware),
+        # Both before the line for places: who is refused takes none.
+        Middleware(JwtAuthMiddleware, verifier=verifier),
+        *limited,
         Middleware(
             OverloadMiddleware,
             max_concurrent=settings.max_concurrent_requests,
@@ -129,8 +132,6 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
             max_bytes=settings.max_body_bytes,
             timeout_seconds=settings.body_timeout_seconds,
         ),
-        Middleware(JwtAuthMiddleware, verifier=verifier),
-        *innermost,
     ]
 
 

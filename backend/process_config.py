@@ -86,7 +86,10 @@ class ProcessSettings(BaseSettings):
         "INFO", description="Least level that is logged."
     )
     max_concurrent_requests: int = Field(
-        200, ge=1, le=100_000, description="Requests that a worker answers at once; beyond it 503."
+        200,
+        ge=1,
+        le=100_000,
+        description="Requests that a worker answers at once. Others wait for up to a second, then 503.",
     )
     request_timeout_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest time for an answer; beyond it 504."
@@ -95,7 +98,7 @@ class ProcessSettings(BaseSettings):
         0,
         ge=0,
         le=1_000_000,
-        description="Requests of a user in a minute, for each worker; beyond it 429. 0: no limit.",
+        description="Requests of a user in a minute, for each worker; beyond it 429, a second late. 0: no limit.",
     )
     hsts_max_age_seconds: int = Field(
         31_536_000,

@@ -51,6 +51,8 @@ def post_worker_init(_worker: Any) -> None:
     """Keep the garbage collector off what lives as long as the worker: walking it stops every request for 0.1 s."""
     gc.collect()
     gc.freeze()
+    # By default 700: then a collection walks the requests under way again and again, the more the more there are.
+    gc.set_threshold(20_000, 10, 10)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

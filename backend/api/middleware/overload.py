@@ -11,27 +11,37 @@ __all__ = ["OverloadMiddleware"]
 
 _RETRY_AFTER = {"Retry-After": "1"}
 
+_MOST_WAITING = 5_000
+"""Requests in line; one takes some 20 kB of memory."""
+
 
 class OverloadMiddleware:
-    """Answers 503 beyond the worker's capacity and 504 after the time limit; probes and metrics pass.
+    """Lets requests wait in line beyond the worker's capacity; 504 after the time limit; probes and metrics pass.
+
+    Who has waited too long, or finds a long line, gets 503. To refuse costs a good part of what
+    an answer costs: without the line, clients that try again at once would leave no time for answers.
 
     Args:
         max_concurrent: Requests under `/api/` that are answered at once.
         timeout_seconds: Longest time for one.
+        wait_seconds: Longest time in line.
     """
 
-    def __init__(self, app: ASGIApp, max_concurrent: int, timeout_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, max_concurrent: int, timeout_seconds: float, wait_seconds: float = 1.0
+    ) -> None:
         self._app = app
-        self._max_concurrent = max_concurrent
+        self._places = asyncio.Semaphore(max_concurrent)
+        self._waiting = 0
         self._timeout_seconds = timeout_seconds
-        self._active = 0
+        self._wait_seconds = wait_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        if self._active >= self._max_concurrent:
+        if not await self._has_place():
             full = HttpError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Too many requests are under way here. Try again.",
@@ -46,14 +56,12 @@ class OverloadMiddleware:
             started = True
             await send(message)
 
-        self._active += 1
         try:
             async with asyncio.timeout(self._timeout_seconds) as limit:
                 await self._app(scope, receive, note_start)
         except TimeoutError:
-            if (
-                started or not limit.expired()
-            ):  # half an answer cannot be mended; another's timeout is not ours
+            # Half an answer cannot be mended, and another's timeout is not ours.
+            if started or not limit.expired():
                 raise
             late = HttpError(
                 HTTPStatus.GATEWAY_TIMEOUT,
@@ -62,4 +70,19 @@ class OverloadMiddleware:
             )
             await problem_response(scope, late)(scope, receive, send)
         finally:
-            self._active -= 1
+            self._places.release()
+
+    async def _has_place(self) -> bool:
+        """Wait for a place, which the caller gives back; first come, first served."""
+        if not self._places.locked():
+            return await self._places.acquire()
+        if self._waiting >= _MOST_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await self._places.acquire()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1

@@ -1,5 +1,6 @@
 """Bounds the requests of a user in a minute, where the operator sets a limit."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
@@ -16,9 +17,15 @@ _WINDOW_SECONDS = 60.0
 _MAX_USERS = 100_000
 """Users remembered; whoever was quiet for longest is forgotten, which only favours them."""
 
+_MOST_HELD = 1_000
+"""Refusals held back at once; one takes some 20 kB of memory."""
+
 
 class RateLimitMiddleware:
     """Answers 429 beyond the limit; each answer tells what is left (draft-ietf-httpapi-ratelimit-headers).
+
+    A refusal is held back for a while: it costs a good part of what an answer costs, and a program
+    that tries again at once would take the worker's time from everybody else.
 
     A leaky bucket a user, in this worker alone: what the whole service allows is as much
     times the workers. It needs the principal, so it lies within authentication.
@@ -26,13 +33,22 @@ class RateLimitMiddleware:
     Args:
         limit: Requests of a user in a minute, at least 1.
         clock: Seconds that only go forward.
+        hold_seconds: How long a refusal is held back.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        clock: Callable[[], float] = time.monotonic,
+        hold_seconds: float = 1.0,
+    ) -> None:
         self._app = app
         self._limit = limit
         self._interval = _WINDOW_SECONDS / limit
         self._clock = clock
+        self._hold_seconds = hold_seconds
+        self._held = 0
         # For each user the time at which their bucket is empty again.
         self._empty_at: OrderedDict[str, float] = OrderedDict()
         self._policy = f'"user";q={limit};w={_WINDOW_SECONDS:.0f}'.encode()
@@ -55,6 +71,7 @@ class RateLimitMiddleware:
             await send(message)
 
         if remaining < 0:
+            await self._hold_back()
             error = HttpError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"You may send {self._limit} requests a minute.",
@@ -63,6 +80,15 @@ class RateLimitMiddleware:
             await problem_response(scope, error)(scope, receive, send_with_limit)
             return
         await self._app(scope, receive, send_with_limit)
+
+    async def _hold_back(self) -> None:
+        if self._held >= _MOST_HELD:
+            return
+        self._held += 1
+        try:
+            await asyncio.sleep(self._hold_seconds)
+        finally:
+            self._held -= 1
 
     def _take(self, user: str) -> tuple[int, float]:
         """Count a request; return what is left, -1 where nothing was, and the seconds until all is."""

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from backend.api.middleware import overload
 from backend.api.middleware.overload import OverloadMiddleware
 
 
@@ -37,9 +38,21 @@ async def call(app: OverloadMiddleware, path: str = "/api/alice/tasks") -> tuple
     return started[0]["status"], dict(started[0]["headers"])
 
 
-async def test_beyond_its_capacity_a_worker_answers_503_and_probes_still_pass() -> None:
+async def test_beyond_its_capacity_a_worker_lets_requests_wait_in_line() -> None:
     inner = Inner()
-    app = OverloadMiddleware(inner, max_concurrent=2, timeout_seconds=5)
+    app = OverloadMiddleware(inner, max_concurrent=2, timeout_seconds=5, wait_seconds=5)
+    calls = [asyncio.create_task(call(app)) for _ in range(4)]
+    await inner.entered.acquire()
+    await inner.entered.acquire()
+    await asyncio.sleep(0)
+    assert inner.entered.locked()
+    inner.may_answer.set()
+    assert [(await each)[0] for each in calls] == [200] * 4
+
+
+async def test_who_waits_too_long_is_answered_503_and_probes_still_pass() -> None:
+    inner = Inner()
+    app = OverloadMiddleware(inner, max_concurrent=2, timeout_seconds=5, wait_seconds=0.05)
     under_way = [asyncio.create_task(call(app)) for _ in range(2)]
     await inner.entered.acquire()
     await inner.entered.acquire()
@@ -50,6 +63,19 @@ async def test_beyond_its_capacity_a_worker_answers_503_and_probes_still_pass() 
     assert (await probe)[0] == 200
     assert [(await task)[0] for task in under_way] == [200, 200]
     assert (await call(app))[0] == 200
+
+
+async def test_who_finds_a_long_line_is_answered_503_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overload, "_MOST_WAITING", 1)
+    inner = Inner()
+    app = OverloadMiddleware(inner, max_concurrent=1, timeout_seconds=5, wait_seconds=60)
+    under_way = asyncio.create_task(call(app))
+    await inner.entered.acquire()
+    in_line = asyncio.create_task(call(app))
+    await asyncio.sleep(0)
+    assert (await call(app))[0] == 503
+    inner.may_answer.set()
+    assert [(await each)[0] for each in (under_way, in_line)] == [200, 200]
 
 
 async def test_an_answer_that_takes_too_long_is_504_and_frees_its_place() -> None:

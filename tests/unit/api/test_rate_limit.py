@@ -1,7 +1,11 @@
 """A user may send so many requests a minute, whatever others do."""
 
+import asyncio
+
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from backend.api.middleware import rate_limit
 from backend.api.middleware.rate_limit import RateLimitMiddleware
 from backend.auth.principal import Principal
 
@@ -38,7 +42,7 @@ async def call(app: RateLimitMiddleware, user: str | None) -> tuple[int, dict[by
 
 
 async def test_beyond_the_limit_the_answer_is_429_and_says_when_to_come_back() -> None:
-    app = RateLimitMiddleware(answer, limit=3, clock=Clock())
+    app = RateLimitMiddleware(answer, limit=3, clock=Clock(), hold_seconds=0)
     assert [(await call(app, "alice"))[0] for _ in range(4)] == [200, 200, 200, 429]
     status, headers = await call(app, "alice")
     assert (status, headers[b"retry-after"], headers[b"content-type"]) == (
@@ -50,7 +54,7 @@ async def test_beyond_the_limit_the_answer_is_429_and_says_when_to_come_back() -
 
 
 async def test_each_answer_says_what_is_left() -> None:
-    app = RateLimitMiddleware(answer, limit=3, clock=Clock())
+    app = RateLimitMiddleware(answer, limit=3, clock=Clock(), hold_seconds=0)
     headers = [(await call(app, "alice"))[1] for _ in range(3)]
     assert [each[b"ratelimit"] for each in headers] == [
         b'"user";r=2;t=20',
@@ -61,13 +65,13 @@ async def test_each_answer_says_what_is_left() -> None:
 
 
 async def test_one_user_does_not_use_up_anothers_limit() -> None:
-    app = RateLimitMiddleware(answer, limit=1, clock=Clock())
+    app = RateLimitMiddleware(answer, limit=1, clock=Clock(), hold_seconds=0)
     assert [(await call(app, user))[0] for user in ("alice", "bob", "alice")] == [200, 200, 429]
 
 
 async def test_time_gives_requests_back_one_by_one() -> None:
     clock = Clock()
-    app = RateLimitMiddleware(answer, limit=2, clock=clock)
+    app = RateLimitMiddleware(answer, limit=2, clock=clock, hold_seconds=0)
     assert [(await call(app, "alice"))[0] for _ in range(3)] == [200, 200, 429]
     clock.now += 30
     assert [(await call(app, "alice"))[0] for _ in range(2)] == [200, 429]
@@ -76,5 +80,25 @@ async def test_time_gives_requests_back_one_by_one() -> None:
 
 
 async def test_who_is_not_known_is_not_counted() -> None:
-    app = RateLimitMiddleware(answer, limit=1, clock=Clock())
+    app = RateLimitMiddleware(answer, limit=1, clock=Clock(), hold_seconds=0)
     assert [(await call(app, None))[0] for _ in range(3)] == [200, 200, 200]
+
+
+async def test_a_refusal_comes_late_so_that_trying_again_at_once_gains_nothing() -> None:
+    app = RateLimitMiddleware(answer, limit=1, clock=Clock(), hold_seconds=0.1)
+    await call(app, "alice")
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    assert (await call(app, "alice"))[0] == 429
+    assert loop.time() - started > 0.09
+
+
+async def test_refusals_held_back_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "_MOST_HELD", 1)
+    app = RateLimitMiddleware(answer, limit=1, clock=Clock(), hold_seconds=60)
+    await call(app, "alice")
+    held = asyncio.create_task(call(app, "alice"))
+    await asyncio.sleep(0)
+    assert (await call(app, "alice"))[0] == 429
+    assert not held.done()
+    held.cancel()
