@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.bench.overload import overload
 from deploy.bench.regress import regress
 from deploy.bench.report import table, write_chart
 from deploy.bench.runner import compare, prepare
@@ -29,11 +30,21 @@ def main() -> int:
     run.add_argument("--chart", type=Path, help="PNG to write")
     check = commands.add_parser("regress", help="fail if a request costs over 15 %% more CPU than at a base")
     check.add_argument("--base", required=True, help="commit to compare with")
+    much = commands.add_parser("overload", help="too many clients, and one noisy user")
+    much.add_argument("--seconds", type=int, default=5, help="length of a sample")
+    much.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.stderr.write("bench: wrk is not installed (apt-get install wrk)\n")
         return 2
-    return asyncio.run(regress(arguments.base) if arguments.command == "regress" else _run(arguments))
+    match arguments.command:
+        case "regress":
+            work = regress(arguments.base)
+        case "overload":
+            work = _overload(arguments)
+        case _:
+            work = _run(arguments)
+    return asyncio.run(work)
 
 
 async def _run(arguments: argparse.Namespace) -> int:
@@ -44,6 +55,12 @@ async def _run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(table(figures) + "\n")
     if arguments.chart:
         write_chart(figures, arguments.chart)
+    return 0
+
+
+async def _overload(arguments: argparse.Namespace) -> int:
+    async with prepare() as place:
+        await overload(place, seconds=arguments.seconds, rounds=arguments.rounds)
     return 0
 
 

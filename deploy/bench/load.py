@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.bench.database import TASKS_PER_USER, USERS
+from deploy.bench.database import TASKS_PER_USER
 from deploy.bench.variants import Server
 
 __all__ = ["Sample", "measure", "write_script"]
@@ -20,8 +20,9 @@ local function json(method, path, token, body)
   return wrk.format(method, path, {["Authorization"] = token, ["Content-Type"] = "application/json"}, body)
 end
 function request()
-  local user = math.random(%d)
-  local token = tokens[user]
+  local number = math.random(#tokens)
+  local token = tokens[number]
+  local user = number + %d
   local tasks = "/api/user-" .. user .. "/tasks"
   local one = tasks .. "/" .. ((user - 1) * %d + math.random(%d))
   local kind = route
@@ -51,41 +52,46 @@ class Sample:
 
     Attributes:
         cpu_microseconds: Of the server, for each request.
-        per_second: Answers.
+        per_second: Answers, without those that refuse.
         p50_milliseconds: Median latency.
         p99_milliseconds: 99th percentile.
+        refused_per_second: Answers of status 400 and above.
     """
 
     cpu_microseconds: float
     per_second: float
     p50_milliseconds: float
     p99_milliseconds: float
+    refused_per_second: float = 0
 
 
-def write_script(folder: Path, name: str, route: str, tokens: list[str]) -> Path:
+def write_script(folder: Path, name: str, route: str, tokens: list[str], *, first_user: int = 1) -> Path:
     """Write wrk's script: requests of random users for random tasks of theirs.
 
     Args:
         folder: Where to.
         name: Tells scripts of one route apart.
         route: One of `variants.ROUTES`.
-        tokens: Of user 1, user 2, and so on.
+        tokens: Of users by their numbers.
+        first_user: The first one's number.
     """
     path = folder / f"{name}-{route}.lua"
     quoted = ", ".join(f'"Bearer {token}"' for token in tokens)
-    path.write_text(_LUA % (quoted, route, USERS, TASKS_PER_USER, TASKS_PER_USER))
+    path.write_text(_LUA % (quoted, route, first_user - 1, TASKS_PER_USER, TASKS_PER_USER))
     return path
 
 
-async def measure(server: Server, script: Path, *, seconds: int, connections: int = 32) -> Sample:
+async def measure(
+    server: Server, script: Path, *, seconds: int, connections: int = 32, may_refuse: bool = False
+) -> Sample:
     """Load a server for a while.
 
     Raises:
-        RuntimeError: wrk failed, or an answer was no success.
+        RuntimeError: wrk failed, a connection broke, or, unless the server may refuse, an answer was no success.
     """
     before = server.cpu_seconds()
     process = await asyncio.create_subprocess_exec(
-        *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)),
+        *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script)),
         f"http://127.0.0.1:{server.port}",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -96,11 +102,13 @@ async def measure(server: Server, script: Path, *, seconds: int, connections: in
     if found is None:
         raise RuntimeError(said)
     figures = json.loads(found[1])
-    if not figures["requests"] or figures["refused"] or figures["lost"]:
+    refused = figures["refused"]
+    if not figures["requests"] or figures["lost"] or (refused and not may_refuse):
         raise RuntimeError(f"{server.variant.name}, {script.stem}: {found[1]}")
     return Sample(
         spent / figures["requests"] * 1e6,
-        figures["requests"] / figures["microseconds"] * 1e6,
+        (figures["requests"] - refused) / figures["microseconds"] * 1e6,
         figures["p50"] / 1000,
         figures["p99"] / 1000,
+        refused / figures["microseconds"] * 1e6,
     )

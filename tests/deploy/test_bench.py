@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from backend.schemas.task import TaskResponse
 from backend.schemas.task_page import TaskPage
 from deploy.bench.load import Sample
+from deploy.bench.overload import overload
 from deploy.bench.regress import LIMIT, slower
 from deploy.bench.report import table
 from deploy.bench.runner import Place, compare, prepare
@@ -113,3 +115,17 @@ def test_only_what_costs_clearly_more_than_at_the_base_fails(now: float, *, is_s
         ("ours", "get"): [Sample(cost, 1, 1, 1) for cost in (now, 10, 5000)],
     }
     assert bool(slower(figures)) is is_slower
+
+
+async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    await overload(place, seconds=2, rounds=1)
+    said = capsys.readouterr().out
+    assert re.search(
+        r"^3000 clients, medians: \d\.\d\d of the best .*, as before \d\.\d s after", said, re.MULTILINE
+    )
+    beside = re.findall(
+        r"^RATE_LIMIT_PER_MINUTE=(\d+), others beside them: .*statuses \{200: (\d+)\}$", said, re.MULTILINE
+    )
+    assert [limit for limit, _ in beside] == ["0", "600"]
+    assert all(int(answers) > 0 for _, answers in beside)
+    assert re.search(r"^noisy user: .* [1-9]\d* refused/s$", said, re.MULTILINE)

@@ -1,0 +1,172 @@
+"""Too much load: what a worker still answers, how it recovers, and what a noisy user costs the others."""
+
+import asyncio
+import contextlib
+import resource
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from statistics import median, quantiles
+from time import perf_counter
+from typing import override
+
+import httpx
+
+from deploy.bench.database import TASKS_PER_USER, USERS
+from deploy.bench.load import measure, write_script
+from deploy.bench.runner import Place
+from deploy.bench.variants import Server, Variant, run_server
+
+__all__ = ["overload"]
+
+_BEST_CONNECTIONS = 64
+"""Where a worker answers most."""
+
+_ANSWERED_AT_ONCE = 200
+"""The default of MAX_CONCURRENT_REQUESTS."""
+
+_QUIET_USERS = 8
+_QUIET_PAUSE_SECONDS = 0.1
+_QUICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What clients saw that ask, wait for the answer, and pause.
+
+    Attributes:
+        milliseconds: Of each answer that was no refusal, in order.
+        statuses: How many answers of each.
+        retry_after: The different values of that header in refusals.
+    """
+
+    milliseconds: list[float]
+    statuses: Counter[int]
+    retry_after: set[str | None]
+
+    @override
+    def __str__(self) -> str:
+        cuts = quantiles(self.milliseconds, n=100)
+        return (
+            f"p50 {median(self.milliseconds):.0f} ms, p99 {cuts[98]:.0f} ms, statuses {dict(self.statuses)}"
+        )
+
+
+async def overload(place: Place, *, seconds: int, rounds: int) -> None:
+    """Print all of it.
+
+    Args:
+        place: Where to measure.
+        seconds: Length of a sample.
+        rounds: Samples of each.
+    """
+    # A socket of each client, here and in the server, which inherits it.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    await _too_many_clients(place, seconds, rounds)
+    for limit in ("0", "600"):
+        await _noisy_user(place, seconds, limit)
+
+
+async def _too_many_clients(place: Place, seconds: int, rounds: int) -> None:
+    """Compare the best throughput with that under 5 and 15 times as many clients as are answered at once."""
+    variant = Variant("ours")
+    tokens = place.outside.tokens("HS256")
+    script = write_script(place.folder, "overload", "mixed", tokens)
+    async with run_server(variant, place.folder, place.environment(variant)) as server:
+        await measure(server, script, seconds=seconds, connections=_BEST_CONNECTIONS)  # the warm-up
+        for times in (5, 15):
+            clients = times * _ANSWERED_AT_ONCE
+            ratios, refused, waits = [], [], []
+            for _ in range(rounds):
+                best = await measure(server, script, seconds=seconds, connections=_BEST_CONNECTIONS)
+                async with _quiet(server, {1: tokens[0]}) as quiet:
+                    sample = await measure(
+                        server, script, seconds=seconds, connections=clients, may_refuse=True
+                    )
+                ended = perf_counter()
+                waits.append(await _recovered(server, tokens[0]) - ended)
+                ratios.append(sample.per_second / best.per_second)
+                refused.append(sample.refused_per_second)
+                _say(f"{clients} clients", f"{sample.per_second:,.0f} answers/s; one client more: {quiet}")
+            _say(
+                f"{clients} clients, medians",
+                f"{median(ratios):.2f} of the best ({min(ratios):.2f} to {max(ratios):.2f}), "
+                f"{median(refused):,.0f} refused/s, as before {median(waits):.1f} s after the end",
+            )
+
+
+async def _recovered(server: Server, token: str) -> float:
+    """Wait for ten quick answers in a row, and return when the first of them was asked for."""
+    quick: list[float] = []
+    async with _client(server, token) as client:
+        while len(quick) < 10:  # noqa: PLR2004 - see the docstring
+            started = perf_counter()
+            answer = await client.get("/api/user-1/tasks/1")
+            is_quick = answer.is_success and perf_counter() - started < _QUICK_SECONDS
+            quick = [*quick, started] if is_quick else []
+    return quick[0]
+
+
+async def _noisy_user(place: Place, seconds: int, limit: str) -> None:
+    """Compare what quiet users see alone, and beside one who asks without a pause on 64 connections."""
+    variant = Variant(f"ours, limit {limit}", environment={"RATE_LIMIT_PER_MINUTE": limit})
+    tokens = place.outside.tokens("HS256")
+    # One user only: the script chooses among those whose tokens it has.
+    noisy = write_script(place.folder, f"noisy-{limit}", "get", tokens[-1:], first_user=USERS)
+    others = {number + 1: tokens[number] for number in range(_QUIET_USERS)}
+    async with run_server(variant, place.folder, place.environment(variant)) as server:
+        for beside in (False, True):
+            async with _quiet(server, others) as quiet:
+                if beside:
+                    sample = await measure(server, noisy, seconds=seconds, connections=64, may_refuse=True)
+                    _say(
+                        "noisy user",
+                        f"{sample.per_second:,.0f} answers/s, {sample.refused_per_second:,.0f} refused/s",
+                    )
+                else:
+                    await asyncio.sleep(seconds)
+            _say(f"RATE_LIMIT_PER_MINUTE={limit}, others {'beside them' if beside else 'alone'}", str(quiet))
+
+
+@contextlib.asynccontextmanager
+async def _quiet(server: Server, tokens: dict[int, str]) -> AsyncIterator[Seen]:
+    """Have users ask, each with a pause between requests, until the block ends."""
+    seen = Seen([], Counter(), set())
+
+    async def ask(user: int, token: str) -> None:
+        async with _client(server, token) as client:
+            while True:
+                started = perf_counter()
+                answer = await client.get(f"/api/user-{user}/tasks/{(user - 1) * TASKS_PER_USER + 1}")
+                seen.statuses[answer.status_code] += 1
+                if answer.status_code == HTTPStatus.OK:
+                    seen.milliseconds.append((perf_counter() - started) * 1000)
+                else:
+                    seen.retry_after.add(answer.headers.get("retry-after"))
+                await asyncio.sleep(_QUIET_PAUSE_SECONDS)
+
+    users = [asyncio.create_task(ask(user, token)) for user, token in tokens.items()]
+    try:
+        yield seen
+    finally:
+        for user in users:
+            user.cancel()
+        ends = await asyncio.gather(*users, return_exceptions=True)
+    if failures := [end for end in ends if isinstance(end, Exception)]:
+        raise failures[0]
+
+
+def _client(server: Server, token: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{server.port}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+        trust_env=False,
+    )
+
+
+def _say(what: str, figures: str) -> None:
+    sys.stdout.write(f"{what}: {figures}\n")
