@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.bench.growth import growth
 from deploy.bench.overload import overload
 from deploy.bench.regress import regress
 from deploy.bench.report import table, write_chart
@@ -33,6 +34,10 @@ def main() -> int:
     much = commands.add_parser("overload", help="too many clients, and one noisy user")
     much.add_argument("--seconds", type=int, default=5, help="length of a sample")
     much.add_argument("--rounds", type=int, default=3)
+    more = commands.add_parser("growth", help="1 to 8 workers, and a model of more")
+    more.add_argument("--seconds", type=int, default=5, help="length of a sample")
+    more.add_argument("--rounds", type=int, default=3)
+    more.add_argument("--chart", type=Path, help="PNG to write")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.stderr.write("bench: wrk is not installed (apt-get install wrk)\n")
@@ -42,6 +47,8 @@ def main() -> int:
             work = regress(arguments.base)
         case "overload":
             work = _overload(arguments)
+        case "growth":
+            work = _growth(arguments)
         case _:
             work = _run(arguments)
     return asyncio.run(work)
@@ -61,6 +68,12 @@ async def _run(arguments: argparse.Namespace) -> int:
 async def _overload(arguments: argparse.Namespace) -> int:
     async with prepare() as place:
         await overload(place, seconds=arguments.seconds, rounds=arguments.rounds)
+    return 0
+
+
+async def _growth(arguments: argparse.Namespace) -> int:
+    async with prepare(pinned=False) as place:
+        await growth(place, seconds=arguments.seconds, rounds=arguments.rounds, chart=arguments.chart)
     return 0
 
 

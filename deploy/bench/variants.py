@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-__all__ = ["ROUTES", "SERVER_CORES", "VARIANTS", "Server", "Variant", "run_server"]
+__all__ = ["ROUTES", "SERVER_CORES", "VARIANTS", "Server", "Variant", "cpu_seconds", "run_server"]
 
 ROUTES = ("list", "search", "get", "create", "patch", "complete", "mixed")
 _ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time (user and system) of the process and its children so far."""
-        return sum(_cpu_seconds(pid) for pid in self.pids())
+        return sum(cpu_seconds(pid) for pid in self.pids())
 
     def pids(self) -> list[int]:
         """Return the master's id and its workers'."""
@@ -71,7 +71,8 @@ class Server:
         return [pid, *map(int, children)]
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time (user and system) of a process so far, without its children."""
     # Field 2, the name, may hold spaces; it ends with the last bracket.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from backend.schemas.task import TaskResponse
 from backend.schemas.task_page import TaskPage
+from deploy.bench.growth import growth
 from deploy.bench.load import Sample
 from deploy.bench.overload import overload
 from deploy.bench.regress import LIMIT, slower
@@ -129,3 +131,19 @@ async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFix
     assert [limit for limit, _ in beside] == ["0", "600"]
     assert all(int(answers) > 0 for _, answers in beside)
     assert re.search(r"^noisy user: .* [1-9]\d* refused/s$", said, re.MULTILINE)
+
+
+async def test_growth_is_measured_beside_its_model(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await growth(place, seconds=1, rounds=1, numbers=(1, 2), chart=tmp_path / "growth.png")
+    said = capsys.readouterr().out
+    measured = [
+        [float(cell.replace(",", "")) for cell in line.split("|")[1:-1]] for line in said.splitlines()[2:4]
+    ]
+    assert [row[0] for row in measured] == [1, 2]
+    assert all(cell > 0 for row in measured for cell in row)
+    # One worker is what the model is made from, so it has to know that one.
+    assert 0.5 < measured[0][2] / measured[0][1] < 2
+    assert "| 100 | 16 | 2000 |" in said
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
