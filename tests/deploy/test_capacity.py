@@ -13,7 +13,8 @@ SMALL = Deployment(workers=1, service_cores=2, database_cores=2, connections=10)
 
 
 def test_one_worker_is_bound_by_the_core_that_it_uses() -> None:
-    assert capacity(MEASURED, SMALL) == (pytest.approx(2000), "workers")
+    rate, part = capacity(MEASURED, SMALL)
+    assert (round(rate), part) == (2000, "workers")
 
 
 @pytest.mark.parametrize(
@@ -28,9 +29,11 @@ def test_one_worker_is_bound_by_the_core_that_it_uses() -> None:
 def test_what_is_added_helps_until_another_part_is_the_least(
     changes: dict[str, Any], rate: float, part: str
 ) -> None:
-    assert capacity(MEASURED, replace(SMALL, **changes)) == (pytest.approx(rate, rel=1e-3), part)
+    found = capacity(MEASURED, replace(SMALL, **changes))
+    assert (round(found[0]), found[1]) == (rate, part)
 
 
 def test_a_database_far_away_is_bound_by_its_connections() -> None:
     far = replace(MEASURED, connection=20e-3)
-    assert capacity(far, replace(SMALL, workers=2, connections=20)) == (pytest.approx(1000), "connections")
+    rate, part = capacity(far, replace(SMALL, workers=2, connections=20))
+    assert (round(rate), part) == (1000, "connections")
