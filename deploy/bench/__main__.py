@@ -11,6 +11,7 @@ from deploy.bench.overload import overload
 from deploy.bench.regress import regress
 from deploy.bench.report import table, write_chart
 from deploy.bench.runner import compare, prepare
+from deploy.bench.size import size
 from deploy.bench.variants import ROUTES, VARIANTS
 
 __all__ = ["main"]
@@ -38,6 +39,10 @@ def main() -> int:
     more.add_argument("--seconds", type=int, default=5, help="length of a sample")
     more.add_argument("--rounds", type=int, default=3)
     more.add_argument("--chart", type=Path, help="PNG to write")
+    large = commands.add_parser("size", help="with millions of rows")
+    large.add_argument("--rows", type=int, default=1_000_000)
+    large.add_argument("--seconds", type=int, default=3, help="length of a sample")
+    large.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.stderr.write("bench: wrk is not installed (apt-get install wrk)\n")
@@ -49,6 +54,8 @@ def main() -> int:
             work = _overload(arguments)
         case "growth":
             work = _growth(arguments)
+        case "size":
+            work = _size(arguments)
         case _:
             work = _run(arguments)
     return asyncio.run(work)
@@ -74,6 +81,12 @@ async def _overload(arguments: argparse.Namespace) -> int:
 async def _growth(arguments: argparse.Namespace) -> int:
     async with prepare(pinned=False) as place:
         await growth(place, seconds=arguments.seconds, rounds=arguments.rounds, chart=arguments.chart)
+    return 0
+
+
+async def _size(arguments: argparse.Namespace) -> int:
+    async with prepare() as place:
+        await size(place, rows=arguments.rows, seconds=arguments.seconds, rounds=arguments.rounds)
     return 0
 
 
