@@ -6,11 +6,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.bench.footprint import footprint
 from deploy.bench.growth import growth
 from deploy.bench.overload import overload
 from deploy.bench.regress import regress
 from deploy.bench.report import table, write_chart
-from deploy.bench.runner import compare, prepare
+from deploy.bench.runner import Place, compare, prepare
 from deploy.bench.size import size
 from deploy.bench.variants import ROUTES, VARIANTS
 
@@ -43,51 +44,40 @@ def main() -> int:
     large.add_argument("--rows", type=int, default=1_000_000)
     large.add_argument("--seconds", type=int, default=3, help="length of a sample")
     large.add_argument("--rounds", type=int, default=3)
+    held = commands.add_parser("footprint", help="memory of a worker, and time to start")
+    held.add_argument("--requests", type=int, default=200_000)
+    held.add_argument("--seconds", type=int, default=5, help="between samples")
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.stderr.write("bench: wrk is not installed (apt-get install wrk)\n")
         return 2
-    match arguments.command:
-        case "regress":
-            work = regress(arguments.base)
-        case "overload":
-            work = _overload(arguments)
-        case "growth":
-            work = _growth(arguments)
-        case "size":
-            work = _size(arguments)
-        case _:
-            work = _run(arguments)
-    return asyncio.run(work)
+    return asyncio.run(regress(arguments.base) if arguments.command == "regress" else _measure(arguments))
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+async def _measure(arguments: argparse.Namespace) -> int:
+    """Run one of the commands that measure this tree alone; everything is pinned but where cores are the point."""
+    async with prepare(pinned=arguments.command != "growth") as place:
+        match arguments.command:
+            case "footprint":
+                await footprint(place, requests=arguments.requests, seconds=arguments.seconds)
+            case "growth":
+                await growth(place, seconds=arguments.seconds, rounds=arguments.rounds, chart=arguments.chart)
+            case "overload":
+                await overload(place, seconds=arguments.seconds, rounds=arguments.rounds)
+            case "size":
+                await size(place, rows=arguments.rows, seconds=arguments.seconds, rounds=arguments.rounds)
+            case _:
+                await _run(place, arguments)
+    return 0
+
+
+async def _run(place: Place, arguments: argparse.Namespace) -> None:
     variants = [each for each in VARIANTS if not arguments.only or each.name in arguments.only]
     rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
-    async with prepare() as place:
-        figures = await compare(place, variants, routes=arguments.routes, rounds=rounds, seconds=seconds)
+    figures = await compare(place, variants, routes=arguments.routes, rounds=rounds, seconds=seconds)
     sys.stdout.write(table(figures) + "\n")
     if arguments.chart:
         write_chart(figures, arguments.chart)
-    return 0
-
-
-async def _overload(arguments: argparse.Namespace) -> int:
-    async with prepare() as place:
-        await overload(place, seconds=arguments.seconds, rounds=arguments.rounds)
-    return 0
-
-
-async def _growth(arguments: argparse.Namespace) -> int:
-    async with prepare(pinned=False) as place:
-        await growth(place, seconds=arguments.seconds, rounds=arguments.rounds, chart=arguments.chart)
-    return 0
-
-
-async def _size(arguments: argparse.Namespace) -> int:
-    async with prepare() as place:
-        await size(place, rows=arguments.rows, seconds=arguments.seconds, rounds=arguments.rounds)
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 
 from backend.schemas.task import TaskResponse
 from backend.schemas.task_page import TaskPage
+from deploy.bench.footprint import footprint, growth_per_million
 from deploy.bench.growth import growth
 from deploy.bench.load import Sample
 from deploy.bench.overload import overload
@@ -147,3 +148,23 @@ async def test_growth_is_measured_beside_its_model(
     assert 0.5 < measured[0][2] / measured[0][1] < 2
     assert "| 100 | 16 | 2000 |" in said
     assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_memory_that_settles_does_not_grow_and_a_leak_does() -> None:
+    requests = [each * 10_000 for each in range(10)]
+    settling = [90, 95, 98, 99, 100, 100, 100, 100, 100, 100]
+    assert growth_per_million(requests, [float(each) for each in settling]) == 0
+    assert round(growth_per_million(requests, [100 + each / 100_000 for each in requests])) == 10
+
+
+async def test_memory_and_start_are_measured(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    await footprint(place, requests=2_000, seconds=1)
+    said = capsys.readouterr().out
+    figures = re.findall(
+        r"^(?:import|from the start of Gunicorn to the first answer): ([\d.]+) s", said, re.MULTILINE
+    )
+    assert all(0 < float(each) < 60 for each in figures)
+    assert len(figures) == 2
+    assert re.search(
+        r"^after [\d,]+ requests: \d+ MiB, \d+ its share; at most \d+; [+-][\d.]+ MiB", said, re.MULTILINE
+    )

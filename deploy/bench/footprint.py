@@ -1,0 +1,77 @@
+"""What a worker holds and how soon it serves: resident memory over many requests, time to import and to be ready."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import linear_regression, median
+from time import perf_counter
+
+from deploy.bench.load import measure, write_script
+from deploy.bench.runner import Place
+from deploy.bench.variants import Variant, run_server
+
+__all__ = ["footprint", "growth_per_million"]
+
+_STARTS = 5
+_IMPORT = "import time; began = time.perf_counter(); import backend.main; print(time.perf_counter() - began)"
+
+
+def growth_per_million(requests: Sequence[float], resident: Sequence[float]) -> float:
+    """Return by how much memory grows in a million requests, by least squares, without the first half.
+
+    Caches fill and the heap settles in the beginning; a leak goes on.
+
+    Args:
+        requests: Answered so far, at each sample; at least four samples.
+        resident: Memory then, in any unit, which is also the result's.
+    """
+    half = len(requests) // 2
+    return linear_regression(requests[half:], resident[half:]).slope * 1_000_000
+
+
+async def footprint(place: Place, *, requests: int, seconds: int) -> None:
+    """Print both.
+
+    Args:
+        place: Where to measure.
+        requests: To answer while memory is sampled.
+        seconds: Between samples.
+    """
+    variant = Variant("ours")
+    _say(f"import: {median(_import_seconds() for _ in range(_STARTS)):.2f} s, median of {_STARTS}")
+    starts = []
+    for _ in range(_STARTS):
+        began = perf_counter()
+        async with run_server(variant, place.folder, place.environment(variant)):
+            starts.append(perf_counter() - began)
+    _say(f"from the start of Gunicorn to the first answer: {median(starts):.2f} s, median of {_STARTS}")
+    script = write_script(place.folder, "footprint", "mixed", place.outside.tokens("HS256"))
+    answered, resident = [0.0], []
+    async with run_server(variant, place.folder, place.environment(variant)) as server:
+        worker = server.pids()[1]
+        resident.append(_memory(worker, "Rss"))
+        _say(f"resident at the start: {resident[0]:.0f} MiB, {_memory(worker, 'Pss'):.0f} of it its share")
+        while answered[-1] < requests:
+            sample = await measure(server, script, seconds=seconds)
+            answered.append(answered[-1] + sample.per_second * seconds)
+            resident.append(_memory(worker, "Rss"))
+        _say(
+            f"after {answered[-1]:,.0f} requests: {resident[-1]:.0f} MiB, {_memory(worker, 'Pss'):.0f} its share; "
+            f"at most {max(resident):.0f}; {growth_per_million(answered, resident):+.1f} MiB a million requests"
+        )
+
+
+def _import_seconds() -> float:
+    command = [sys.executable, "-c", _IMPORT]
+    return float(subprocess.check_output(command, text=True))  # noqa: S603 - a program of ours
+
+
+def _memory(pid: int, kind: str) -> float:
+    """Return a process's memory in MiB: Rss, all that is in RAM; Pss, with pages that are shared divided."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{kind}:")).split()[1]) / 1024
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
