@@ -13,7 +13,11 @@ from backend.cli import app
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "development.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-FILES = sorted(set(re.findall(r"`((?:backend|tests)/[^`]+)`", PAGE)))
+FIELD = PAGE.partition("\n## Adding a field\n")[2].partition("\n## ")[0]
+PATCH = "docs/examples/add-a-field.patch"
+TOUCHED = re.findall(r"^\+\+\+ b/(.+)$", (ROOT / PATCH).read_text(), re.MULTILINE)
+NEW = re.findall(r"^--- /dev/null\n\+\+\+ b/(.+)$", (ROOT / PATCH).read_text(), re.MULTILINE)
+FILES = sorted(set(re.findall(r"`((?:backend|deploy|docs|tests|\.github)/[^`]+)`", PAGE)) - set(NEW))
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
@@ -37,6 +41,10 @@ def test_command_line_takes_the_options(command: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_file_is_there(file: str) -> None:
     assert (ROOT / file).exists()
+
+
+def test_page_names_each_file_that_a_new_field_touches() -> None:
+    assert sorted(re.findall(r"`((?:backend|deploy|docs|tests)/[^` ]+)`", FIELD)) == sorted(TOUCHED)
 
 
 def test_page_names_tests_that_are_there() -> None:

@@ -1,6 +1,8 @@
 """What Tilt does with a saved file, by hand: copied into the pod as its user, served without a build."""
 
 import io
+import os
+import re
 import subprocess
 import tarfile
 import time
@@ -43,6 +45,23 @@ def pod(namespace: Namespace, images: Images) -> Iterator[tuple[Namespace, str]]
     (found,) = namespace.get("pods", "--selector=app.kubernetes.io/component=api")
     yield namespace, found["metadata"]["name"]
     namespace.helm("uninstall", "dev", "--wait")
+
+
+def test_a_debug_container_shows_what_a_pod_does(pod: tuple[Namespace, str], images: Images) -> None:
+    namespace, _ = pod
+    page = (ROOT / "docs" / "development.md").read_text()
+    (block,) = (each for each in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "kubectl" in each)
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        env=os.environ | {"NAMESPACE": namespace.name, "DEV_IMAGE": f"{images.current}-dev"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "task-service reload" in result.stdout
+    assert "Thread " in result.stdout
 
 
 def copy_into(namespace: Namespace, pod: str, path: str, content: bytes) -> None:

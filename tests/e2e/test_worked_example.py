@@ -1,0 +1,63 @@
+"""The worked example of docs/development.md, "Adding a field", holds in a fresh clone."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.docker import ROOT
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+
+PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
+TOUCHED = re.findall(r"^\+\+\+ b/(.+)$", PATCH.read_text(), re.MULTILINE)
+PROGRAMS = Path(sys.executable).parent
+RENEW = (
+    f"make the example's change by hand, then: git add --all && git diff --cached > {PATCH.relative_to(ROOT)}"
+)
+
+
+def run(folder: Path, *command: str | Path) -> str:
+    """Run a command on the code of a folder, whatever is installed."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))
+    }
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def test_a_field_is_added_by_the_patch_and_every_check_passes(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run(ROOT, "git", "clone", "--quiet", str(ROOT), str(clone))
+    applied = subprocess.run(
+        ["git", "apply", str(PATCH)], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert applied.returncode == 0, f"{applied.stderr}\nThe code has moved on; {RENEW}"
+    (clone / "docs" / "openapi.json").write_text(run(clone, PROGRAMS / "task-service", "openapi"))
+    for check in (
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("lint-imports", "--no-logo"),
+        ("mypy",),
+    ):
+        run(clone, PROGRAMS / check[0], *check[1:])
+    # The migrations' tests run the new one up, down and up again, and compare its result with the model.
+    tests = [file for file in TOUCHED if file.startswith("tests/")]
+    said = run(
+        clone,
+        *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
+        *("tests/integration/test_migrations.py", "tests/contract/test_openapi.py", *tests),
+    )
+    assert "failed" not in said
+    assert int(re.findall(r"(\d+) passed", said)[-1]) > 100
