@@ -27,13 +27,16 @@ async def size(place: Place, *, rows: int, seconds: int, rounds: int) -> None:
         rounds: Samples of each.
     """
     tokens = place.outside.tokens("HS256")
-    first, last = [
-        {
-            route: write_script(place.folder, f"size-{user}", route, [tokens[user - 1]], first_user=user)
-            for route in _ROUTES
+
+    def scripts_of(user: int) -> dict[str, Path]:
+        # Tasks are created for the next one, so that this one keeps its number.
+        users = {route: user + (route == "create" and user < USERS) for route in _ROUTES}
+        return {
+            route: write_script(place.folder, f"size-{user}", route, [tokens[each - 1]], first_user=each)
+            for route, each in users.items()
         }
-        for user in (1, USERS)
-    ]
+
+    first, last = scripts_of(1), scripts_of(USERS)
     variant = Variant("ours")
 
     async def of(scripts: dict[str, Path], route: str) -> float:
