@@ -13,7 +13,6 @@ from deploy.bench.variants import Variant, run_server
 
 __all__ = ["footprint", "growth_per_million"]
 
-_STARTS = 5
 _IMPORT = "import time; began = time.perf_counter(); import backend.main; print(time.perf_counter() - began)"
 
 
@@ -30,22 +29,23 @@ def growth_per_million(requests: Sequence[float], resident: Sequence[float]) -> 
     return linear_regression(requests[half:], resident[half:]).slope * 1_000_000
 
 
-async def footprint(place: Place, *, requests: int, seconds: int) -> None:
+async def footprint(place: Place, *, requests: int, seconds: int, starts: int = 5) -> None:
     """Print both.
 
     Args:
         place: Where to measure.
         requests: To answer while memory is sampled.
         seconds: Between samples.
+        starts: Of which the median counts.
     """
     variant = Variant("ours")
-    _say(f"import: {median(_import_seconds() for _ in range(_STARTS)):.2f} s, median of {_STARTS}")
-    starts = []
-    for _ in range(_STARTS):
+    _say(f"import: {median(_import_seconds() for _ in range(starts)):.2f} s, median of {starts}")
+    ready = []
+    for _ in range(starts):
         began = perf_counter()
         async with run_server(variant, place.folder, place.environment(variant)):
-            starts.append(perf_counter() - began)
-    _say(f"from the start of Gunicorn to the first answer: {median(starts):.2f} s, median of {_STARTS}")
+            ready.append(perf_counter() - began)
+    _say(f"from the start of Gunicorn to the first answer: {median(ready):.2f} s, median of {starts}")
     script = write_script(place.folder, "footprint", "mixed", place.outside.tokens("HS256"))
     answered, resident = [0.0], []
     async with run_server(variant, place.folder, place.environment(variant)) as server:
