@@ -102,7 +102,7 @@ def access_log(
         user=user,
         route=route,
         method=method,
-        status=status,
+        status=int(status),  # an HTTPStatus would be printed as its name
         duration_ms=round(duration_ms, 2),
     )
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -90,6 +91,18 @@ def test_the_access_line_says_who_what_and_how_long(output: Output) -> None:
         "status": 200,
         "duration_ms": 1.23,
     }
+
+
+def test_in_development_a_status_is_a_number_too(output: Output) -> None:
+    configure_logging(Settings())
+    access_log(
+        **dict.fromkeys(("request_id", "trace_id", "user", "route")),
+        method="GET",
+        status=HTTPStatus.NOT_FOUND,
+        duration_ms=1,
+    )
+    assert "404" in output.text()
+    assert "NOT_FOUND" not in output.text()
 
 
 @pytest.mark.parametrize("standard_library", [False, True])
