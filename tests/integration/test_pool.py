@@ -2,30 +2,44 @@
 
 import asyncio
 import itertools
+from typing import Any, override
 
 import sqlalchemy
+from asyncpg import Record
 
 from backend.db.pool import Database
-from backend.db.statement import Statement
+from backend.db.statement import Connection, Statement
 from tests.support.service import service_settings
 
 
+class NotedStatement(Statement):
+    """A statement that tells when it got its connection."""
+
+    __slots__ = ("begun", "number")
+
+    def __init__(self, number: int, begun: list[int]) -> None:
+        super().__init__("select one", sqlalchemy.text("SELECT 1"))
+        self.number = number
+        self.begun = begun
+
+    @override
+    async def fetch(self, connection: Connection, values: dict[str, Any]) -> list[Record]:
+        self.begun.append(self.number)
+        return await super().fetch(connection, values)
+
+
 async def test_a_free_connection_goes_to_who_waits_longest(database_url: str) -> None:
-    database = Database(service_settings(database_url, database_pool_max_size=2))
+    database = Database(service_settings(database_url, database_pool_min_size=2, database_pool_max_size=2))
     await database.start()
-    statement = Statement("select one", sqlalchemy.text("SELECT 1"))
     numbers = itertools.count()
-    served: list[int] = []
+    begun: list[int] = []
 
     async def ask_again_and_again() -> None:
-        while len(served) < 500:
-            number = next(numbers)
-            await database.fetch(statement)
-            served.append(number)
+        while len(begun) < 500:
+            await database.fetch(NotedStatement(next(numbers), begun))
 
     try:
         await asyncio.gather(*(ask_again_and_again() for _ in range(20)))
     finally:
         await database.stop()
-    # Two are at the database at once, and either may end first.
-    assert max(place - number for place, number in enumerate(served)) <= 2
+    assert begun == sorted(begun)

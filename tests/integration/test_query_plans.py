@@ -149,6 +149,8 @@ async def test_a_write_costs_the_same_for_both_users(large: Connection, statemen
             assert plan["Actual Rows"] == 1
             read.append(pages(plan))
         costs[user_id] = median(read)
+    # What was rolled back lies in the indexes, in the way of whoever reads after us.
+    await large.execute("VACUUM (INDEX_CLEANUP ON) tasks")
     print(f"{statement.name}: {costs[LARGE]} pages of a million tasks, {costs[SMALL]} of ten")
     assert costs[LARGE] <= 1.3 * costs[SMALL]
 
