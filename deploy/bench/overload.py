@@ -48,10 +48,11 @@ class Seen:
 
     @override
     def __str__(self) -> str:
-        cuts = quantiles(self.milliseconds, n=100)
-        return (
-            f"p50 {median(self.milliseconds):.0f} ms, p99 {cuts[98]:.0f} ms, statuses {dict(self.statuses)}"
-        )
+        if not self.milliseconds:
+            return f"no answer but refusals, {dict(self.statuses)}"
+        p99 = quantiles(self.milliseconds, n=100, method="inclusive")[98]
+        refused = f", Retry-After {self.retry_after}" if self.retry_after else ""
+        return f"p50 {median(self.milliseconds):.0f} ms, p99 {p99:.0f} ms, statuses {dict(self.statuses)}{refused}"
 
 
 async def overload(place: Place, *, seconds: int, rounds: int) -> None:

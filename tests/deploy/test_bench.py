@@ -2,10 +2,8 @@
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,10 +11,8 @@ import pytest
 
 from backend.schemas.task import TaskResponse
 from backend.schemas.task_page import TaskPage
-from deploy.bench.footprint import footprint, growth_per_million
-from deploy.bench.growth import growth
+from deploy.bench.footprint import growth_per_million
 from deploy.bench.load import Sample
-from deploy.bench.overload import overload
 from deploy.bench.regress import LIMIT, slower
 from deploy.bench.report import table
 from deploy.bench.runner import Place, compare, prepare
@@ -120,51 +116,8 @@ def test_only_what_costs_clearly_more_than_at_the_base_fails(now: float, *, is_s
     assert bool(slower(figures)) is is_slower
 
 
-async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    await overload(place, seconds=2, rounds=1)
-    said = capsys.readouterr().out
-    assert re.search(
-        r"^3000 clients, medians: \d\.\d\d of the best .*, as before \d\.\d s after", said, re.MULTILINE
-    )
-    beside = re.findall(
-        r"^RATE_LIMIT_PER_MINUTE=(\d+), others beside them: .*statuses \{200: (\d+)\}$", said, re.MULTILINE
-    )
-    assert [limit for limit, _ in beside] == ["0", "600"]
-    assert all(int(answers) > 0 for _, answers in beside)
-    assert re.search(r"^noisy user: .* [1-9]\d* refused/s$", said, re.MULTILINE)
-
-
-async def test_growth_is_measured_beside_its_model(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    await growth(place, seconds=1, rounds=1, numbers=(1, 2), chart=tmp_path / "growth.png")
-    said = capsys.readouterr().out
-    measured = [
-        [float(cell.replace(",", "")) for cell in line.split("|")[1:-1]] for line in said.splitlines()[2:4]
-    ]
-    assert [row[0] for row in measured] == [1, 2]
-    assert all(cell > 0 for row in measured for cell in row)
-    # One worker is what the model is made from, so it has to know that one.
-    assert 0.5 < measured[0][2] / measured[0][1] < 2
-    assert "| 100 | 16 | 2000 |" in said
-    assert (tmp_path / "growth.png").stat().st_size > 10_000
-
-
 def test_memory_that_settles_does_not_grow_and_a_leak_does() -> None:
     requests = [each * 10_000 for each in range(10)]
     settling = [90, 95, 98, 99, 100, 100, 100, 100, 100, 100]
     assert growth_per_million(requests, [float(each) for each in settling]) == 0
     assert round(growth_per_million(requests, [100 + each / 100_000 for each in requests])) == 10
-
-
-async def test_memory_and_start_are_measured(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    await footprint(place, requests=2_000, seconds=1, starts=1)
-    said = capsys.readouterr().out
-    figures = re.findall(
-        r"^(?:import|from the start of Gunicorn to the first answer): ([\d.]+) s", said, re.MULTILINE
-    )
-    assert all(0 < float(each) < 60 for each in figures)
-    assert len(figures) == 2
-    assert re.search(
-        r"^after [\d,]+ requests: \d+ MiB, \d+ its share; at most \d+; [+-][\d.]+ MiB", said, re.MULTILINE
-    )
