@@ -13,6 +13,7 @@ from deploy.bench.variants import Variant, run_server
 
 __all__ = ["footprint", "growth_per_million"]
 
+_LEAST_SAMPLES = 5
 _IMPORT = "import time; began = time.perf_counter(); import backend.main; print(time.perf_counter() - began)"
 
 
@@ -52,7 +53,7 @@ async def footprint(place: Place, *, requests: int, seconds: int, starts: int = 
         worker = server.pids()[1]
         resident.append(_memory(worker, "Rss"))
         _say(f"resident at the start: {resident[0]:.0f} MiB, {_memory(worker, 'Pss'):.0f} of it its share")
-        while answered[-1] < requests:
+        while answered[-1] < requests or len(answered) < _LEAST_SAMPLES:
             sample = await measure(server, script, seconds=seconds)
             answered.append(answered[-1] + sample.per_second * seconds)
             resident.append(_memory(worker, "Rss"))

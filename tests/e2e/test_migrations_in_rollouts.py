@@ -112,7 +112,15 @@ async def test_release_rolls_back_while_the_database_stays_ahead(demo: Namespace
     started = perf_counter()
     async with demo.load() as load:
         await asyncio.to_thread(demo.upgrade, "demo", image=images.following)
+        # Read while it happens: the logs of what has ended may be gone soon.
+        said = [
+            asyncio.create_task(
+                asyncio.to_thread(demo.logs, *source, until="The database is ahead", seconds=90)
+            )
+            for source in ((MIGRATION,), (API, "--container=gate"))
+        ]
         await asyncio.to_thread(demo.helm, "rollback", "demo", "--wait", "--timeout=120s")
+        await asyncio.gather(*said)
         # An old pod that dies now has to start again on the newer schema.
         await asyncio.to_thread(
             demo.kubectl, "delete", "pod", pods_of(demo, API, images.current)[0]["metadata"]["name"]
@@ -124,8 +132,6 @@ async def test_release_rolls_back_while_the_database_stays_ahead(demo: Namespace
     print(f"upgrade, rollback, a killed pod: {perf_counter() - started:.0f} s: {seen.figures()}")
     assert serving_images(demo) == {images.current}
     assert demo.sql("SELECT version_num FROM alembic_version") == ["e2e_following"]
-    demo.logs(MIGRATION, until="The database is ahead")
-    demo.logs(API, "--container=gate", until="The database is ahead")
     assert seen.lost == []
     assert set(seen.statuses) == {200, 201}
     demo.assert_stored_once(seen)

@@ -181,14 +181,14 @@ class Namespace:
         found = json.loads(self.kubectl("get", *arguments, "-o", "json"))
         return found.get("items", found)
 
-    def logs(self, *arguments: str, until: str) -> str:
-        """Return logs that hold a text; a kubelet may take a moment to find a pod's."""
+    def logs(self, *arguments: str, until: str, seconds: float = 20) -> str:
+        """Return logs that hold a text; a kubelet may take a moment to find a pod's, and forgets an ended one's."""
 
         def found() -> str:
             text = self.kubectl("logs", *arguments, "--tail=-1", check=False)
             return text if until in text and "failed to try resolving symlinks" not in text else ""
 
-        return wait_until(found, 20, what=f"{until!r} is in the logs")
+        return wait_until(found, seconds, what=f"{until!r} is in the logs")
 
     def secret(self, name: str, **values: str) -> None:
         """Make a Secret, or change it."""
