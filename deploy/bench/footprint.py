@@ -8,6 +8,7 @@ from statistics import linear_regression, median
 from time import perf_counter
 
 from deploy.bench.load import measure, write_script
+from deploy.bench.report import say
 from deploy.bench.runner import Place
 from deploy.bench.variants import Variant, run_server
 
@@ -40,24 +41,24 @@ async def footprint(place: Place, *, requests: int, seconds: int, starts: int = 
         starts: Of which the median counts.
     """
     variant = Variant("ours")
-    _say(f"import: {median(_import_seconds() for _ in range(starts)):.2f} s, median of {starts}")
+    say(f"import: {median(_import_seconds() for _ in range(starts)):.2f} s, median of {starts}")
     ready = []
     for _ in range(starts):
         began = perf_counter()
         async with run_server(variant, place.folder, place.environment(variant)):
             ready.append(perf_counter() - began)
-    _say(f"from the start of Gunicorn to the first answer: {median(ready):.2f} s, median of {starts}")
+    say(f"from the start of Gunicorn to the first answer: {median(ready):.2f} s, median of {starts}")
     script = write_script(place.folder, "footprint", "mixed", place.outside.tokens("HS256"))
     answered, resident = [0.0], []
     async with run_server(variant, place.folder, place.environment(variant)) as server:
         worker = server.pids()[1]
         resident.append(_memory(worker, "Rss"))
-        _say(f"resident at the start: {resident[0]:.0f} MiB, {_memory(worker, 'Pss'):.0f} of it its share")
+        say(f"resident at the start: {resident[0]:.0f} MiB, {_memory(worker, 'Pss'):.0f} of it its share")
         while answered[-1] < requests or len(answered) < _LEAST_SAMPLES:
             sample = await measure(server, script, seconds=seconds)
             answered.append(answered[-1] + sample.per_second * seconds)
             resident.append(_memory(worker, "Rss"))
-        _say(
+        say(
             f"after {answered[-1]:,.0f} requests: {resident[-1]:.0f} MiB, {_memory(worker, 'Pss'):.0f} its share; "
             f"at most {max(resident):.0f}; {growth_per_million(answered, resident):+.1f} MiB a million requests"
         )
@@ -72,7 +73,3 @@ def _memory(pid: int, kind: str) -> float:
     """Return a process's memory in MiB: Rss, all that is in RAM; Pss, with pages that are shared divided."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{kind}:")).split()[1]) / 1024
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")

@@ -2,16 +2,17 @@
 
 import os
 import resource
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from deploy.bench.capacity import Costs, Deployment, capacity
-from deploy.bench.load import measure, write_script
-from deploy.bench.report import middle
+from deploy.bench.load import Sample, measure, write_script
+from deploy.bench.report import middle, save_chart, say
 from deploy.bench.runner import Place
-from deploy.bench.variants import Server, Variant, cpu_seconds, run_server
+from deploy.bench.variants import Server, Variant, child_pids, cpu_seconds, run_server
 
 __all__ = ["growth"]
 
@@ -31,11 +32,10 @@ class _Cost:
     @classmethod
     def now(cls, place: Place, server: Server) -> "_Cost":
         postmaster = int(next(place.folder.rglob("postmaster.pid")).read_text().split()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of wrk, which has ended; the others go on
         return cls(
             server.cpu_seconds(),
-            sum(cpu_seconds(int(each)) for each in children),
+            sum(map(cpu_seconds, child_pids(postmaster))),
             used.ru_utime + used.ru_stime,
         )
 
@@ -66,60 +66,60 @@ async def growth(
         chart: PNG to write.
     """
     cores = frozenset(os.sched_getaffinity(0))
-    script = write_script(place.folder, "growth", "mixed", place.outside.tokens("HS256"))
+    found = {workers: await _measure(place, workers, cores, seconds, rounds) for workers in numbers}
+    # Of the first number alone, which the model then extends: nothing of the others is fed into it.
+    first, alone, _ = found[numbers[0]]
+    costs = Costs(first.service, first.database, alone.p50_milliseconds / 1000)
+    # The load takes its share of the cores, and the database the rest.
+    service_cores = len(cores) * first.service / (first.service + first.database + first.load)
+    say("| Workers | answers/s | predicted | service µs | database µs | load µs | p99 ms |")
+    say("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     measured: dict[int, tuple[float, float]] = {}
-    costs: Costs | None = None
-    _say("| Workers | answers/s | predicted | service µs | database µs | load µs | p99 ms |")
-    _say("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for workers in numbers:
-        variant = Variant(f"{workers} workers", environment={"WORKERS": str(workers)})
-        async with run_server(variant, place.folder, place.environment(variant), cores) as server:
-            alone = await measure(server, script, seconds=seconds, connections=1)
-            # Connections to the database are opened meanwhile.
-            await measure(server, script, seconds=seconds, connections=_CLIENTS, may_refuse=True)
-            before = _Cost.now(place, server)
-            samples = [
-                await measure(server, script, seconds=seconds, connections=_CLIENTS) for _ in range(rounds)
-            ]
-            answers = sum(sample.per_second * seconds for sample in samples)
-            cost = _Cost.now(place, server).since(before, answers)
-        # The first number's, which the model then extends: nothing of the others is fed into it.
-        costs = costs or Costs(cost.service, cost.database, alone.p50_milliseconds / 1000)
-        # The load takes its share of the cores, and the database the rest.
-        busy = len(cores) / (costs.worker + costs.database + cost.load)
-        predicted, _ = capacity(
-            costs, Deployment(workers, busy * costs.worker, len(cores), workers * _CONNECTIONS_OF_EACH)
-        )
-        typical = middle(samples)
+    for workers, (cost, _, typical) in found.items():
+        here = Deployment(workers, service_cores, len(cores), workers * _CONNECTIONS_OF_EACH)
+        predicted, _ = capacity(costs, here)
         measured[workers] = (typical.per_second, predicted)
-        _say(
+        say(
             f"| {workers} | {typical.per_second:,.0f} | {predicted:,.0f} | {cost.service * 1e6:.0f} | "
             f"{cost.database * 1e6:.0f} | {cost.load * 1e6:.0f} | {typical.p99_milliseconds:.0f} |"
         )
-    assert costs is not None  # noqa: S101 - there is at least one number
     _predict(costs)
     if chart:
         _draw(measured, costs, chart)
 
 
+async def _measure(
+    place: Place, workers: int, cores: frozenset[int], seconds: int, rounds: int
+) -> tuple[_Cost, Sample, Sample]:
+    """Return what a request costs, and medians: of one client alone, and of the full load."""
+    variant = Variant(f"{workers} workers", environment={"WORKERS": str(workers)})
+    script = write_script(place.folder, "growth", "mixed", place.outside.tokens("HS256"))
+    async with run_server(variant, place.folder, place.environment(variant), cores) as server:
+        alone = await measure(server, script, seconds=seconds, connections=1)
+        # Connections to the database are opened meanwhile.
+        await measure(server, script, seconds=seconds, connections=_CLIENTS, may_refuse=True)
+        before = _Cost.now(place, server)
+        samples = [
+            await measure(server, script, seconds=seconds, connections=_CLIENTS) for _ in range(rounds)
+        ]
+        answers = sum(sample.per_second * seconds for sample in samples)
+        return _Cost.now(place, server).since(before, answers), alone, middle(samples)
+
+
 def _predict(costs: Costs) -> None:
-    _say("\n| Pods of 2 workers, 2 cores | database cores | connections | answers/s | limited by |")
-    _say("| ---: | ---: | ---: | ---: | --- |")
+    say("\n| Pods of 2 workers, 2 cores | database cores | connections | answers/s | limited by |")
+    say("| ---: | ---: | ---: | ---: | --- |")
     for pods in _PODS:
         for database_cores in (2, 16):
             workers = 2 * pods
             connections = workers * _CONNECTIONS_OF_EACH
             rate, part = capacity(costs, Deployment(workers, workers, database_cores, connections))
-            _say(f"| {pods} | {database_cores} | {connections} | {rate:,.0f} | {part} |")
+            say(f"| {pods} | {database_cores} | {connections} | {rate:,.0f} | {part} |")
 
 
 def _draw(measured: dict[int, tuple[float, float]], costs: Costs, path: Path) -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only with a chart
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
-
-    figure, (here, beyond) = plt.subplots(1, 2, figsize=(10, 4))
+    figure = Figure(figsize=(10, 4))
+    here, beyond = figure.subplots(1, 2)
     here.plot(
         list(measured), [each[0] for each in measured.values()], "o-", label="measured", color="#2166ac"
     )
@@ -139,11 +139,4 @@ def _draw(measured: dict[int, tuple[float, float]], costs: Costs, path: Path) ->
     for axes in (here, beyond):
         axes.set_ylabel("answers per second")
         axes.set_ylim(bottom=0)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    save_chart(figure, path)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import resource
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import httpx
 
 from deploy.bench.database import TASKS_PER_USER, USERS
 from deploy.bench.load import measure, write_script
+from deploy.bench.report import say
 from deploy.bench.runner import Place
 from deploy.bench.variants import Server, Variant, run_server
 
@@ -29,6 +29,7 @@ _ANSWERED_AT_ONCE = 200
 
 _QUIET_USERS = 8
 _QUIET_PAUSE_SECONDS = 0.1
+_QUICK_ANSWERS = 10
 _QUICK_SECONDS = 0.05
 
 
@@ -91,19 +92,18 @@ async def _too_many_clients(place: Place, seconds: int, rounds: int) -> None:
                 waits.append(await _recovered(server, tokens[0]) - ended)
                 ratios.append(sample.per_second / best.per_second)
                 refused.append(sample.refused_per_second)
-                _say(f"{clients} clients", f"{sample.per_second:,.0f} answers/s; one client more: {quiet}")
-            _say(
-                f"{clients} clients, medians",
-                f"{median(ratios):.2f} of the best ({min(ratios):.2f} to {max(ratios):.2f}), "
+                say(f"{clients} clients: {sample.per_second:,.0f} answers/s; one client more: {quiet}")
+            say(
+                f"{clients} clients, medians: {median(ratios):.2f} of the best ({min(ratios):.2f} to {max(ratios):.2f}), "
                 f"{median(refused):,.0f} refused/s, as before {median(waits):.1f} s after the end",
             )
 
 
 async def _recovered(server: Server, token: str) -> float:
-    """Wait for ten quick answers in a row, and return when the first of them was asked for."""
+    """Wait for some quick answers in a row, and return when the first of them was asked for."""
     quick: list[float] = []
     async with _client(server, token) as client:
-        while len(quick) < 10:  # noqa: PLR2004 - see the docstring
+        while len(quick) < _QUICK_ANSWERS:
             started = perf_counter()
             answer = await client.get("/api/user-1/tasks/1")
             is_quick = answer.is_success and perf_counter() - started < _QUICK_SECONDS
@@ -123,13 +123,13 @@ async def _noisy_user(place: Place, seconds: int, limit: str) -> None:
             async with _quiet(server, others) as quiet:
                 if beside:
                     sample = await measure(server, noisy, seconds=seconds, connections=64, may_refuse=True)
-                    _say(
-                        "noisy user",
-                        f"{sample.per_second:,.0f} answers/s, {sample.refused_per_second:,.0f} refused/s",
+                    say(
+                        f"noisy user: {sample.per_second:,.0f} answers/s, "
+                        f"{sample.refused_per_second:,.0f} refused/s"
                     )
                 else:
                     await asyncio.sleep(seconds)
-            _say(f"RATE_LIMIT_PER_MINUTE={limit}, others {'beside them' if beside else 'alone'}", str(quiet))
+            say(f"RATE_LIMIT_PER_MINUTE={limit}, others {'beside them' if beside else 'alone'}: {quiet}")
 
 
 @contextlib.asynccontextmanager
@@ -149,15 +149,11 @@ async def _quiet(server: Server, tokens: dict[int, str]) -> AsyncIterator[Seen]:
                     seen.retry_after.add(answer.headers.get("retry-after"))
                 await asyncio.sleep(_QUIET_PAUSE_SECONDS)
 
-    users = [asyncio.create_task(ask(user, token)) for user, token in tokens.items()]
-    try:
+    async with asyncio.TaskGroup() as group:
+        users = [group.create_task(ask(user, token)) for user, token in tokens.items()]
         yield seen
-    finally:
         for user in users:
             user.cancel()
-        ends = await asyncio.gather(*users, return_exceptions=True)
-    if failures := [end for end in ends if isinstance(end, Exception)]:
-        raise failures[0]
 
 
 def _client(server: Server, token: str) -> httpx.AsyncClient:
@@ -167,7 +163,3 @@ def _client(server: Server, token: str) -> httpx.AsyncClient:
         timeout=30,
         trust_env=False,
     )
-
-
-def _say(what: str, figures: str) -> None:
-    sys.stdout.write(f"{what}: {figures}\n")

@@ -1,13 +1,16 @@
 """The figures as a table in Markdown and as a chart."""
 
+import sys
 from pathlib import Path
 from statistics import median
+
+from matplotlib.figure import Figure
 
 from deploy.bench.load import Sample
 from deploy.bench.runner import Figures
 from deploy.bench.variants import ROUTES
 
-__all__ = ["middle", "table", "write_chart"]
+__all__ = ["middle", "save_chart", "say", "table", "write_chart"]
 
 
 def middle(samples: list[Sample]) -> Sample:
@@ -52,17 +55,18 @@ def table(figures: Figures) -> str:
     return "\n".join(lines)
 
 
+def say(line: str) -> None:
+    """Print a line of the report."""
+    sys.stdout.write(f"{line}\n")
+
+
 def write_chart(figures: Figures, path: Path) -> None:
     """Draw the CPU time of a request on each route, the steadiest of the figures."""
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import, and only the full run draws
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
-
     shown = [name for name in ("bare", "ours", "conventional") if any(key[0] == name for key in figures)]
     routes = [route for route in ROUTES if ("ours", route) in figures]
     colours = {"bare": "#b8b8b8", "ours": "#2166ac", "conventional": "#d6604d"}
-    figure, axes = plt.subplots(figsize=(9, 4))
+    figure = Figure(figsize=(9, 4))
+    axes = figure.subplots()
     width = 0.8 / len(shown)
     for position, name in enumerate(shown):
         places = [index + position * width for index in range(len(routes))]
@@ -71,7 +75,13 @@ def write_chart(figures: Figures, path: Path) -> None:
         axes.bar_label(bars, [f"{cost:,.0f}" for cost in costs], fontsize=7)
     axes.set_xticks([index + 0.4 - width / 2 for index in range(len(routes))], routes)
     axes.set_ylabel("CPU µs a request, less is better")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    save_chart(figure, path)
+
+
+def save_chart(figure: Figure, path: Path) -> None:
+    """Write a chart as PNG, in the look that all of them have."""
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=120)

@@ -1,20 +1,19 @@
 """What a request costs once the table is large: for a user with few tasks, and for one with a tenth of it all."""
 
-import sys
 from pathlib import Path
-from statistics import median
 
 import asyncpg
 
 from backend.db.address import parse_address
 from deploy.bench.database import USERS
 from deploy.bench.load import measure, write_script
+from deploy.bench.report import middle, say
 from deploy.bench.runner import Place
-from deploy.bench.variants import Variant, run_server
+from deploy.bench.variants import ROUTES, Server, Variant, run_server
 
 __all__ = ["size"]
 
-_ROUTES = ("list", "search", "get", "create", "patch", "complete")
+_ROUTES = [route for route in ROUTES if route != "mixed"]
 
 
 async def size(place: Place, *, rows: int, seconds: int, rounds: int) -> None:
@@ -39,24 +38,22 @@ async def size(place: Place, *, rows: int, seconds: int, rounds: int) -> None:
     first, last = scripts_of(1), scripts_of(USERS)
     variant = Variant("ours")
 
-    async def of(scripts: dict[str, Path], route: str) -> float:
-        samples = [
-            await measure(server, scripts[route], seconds=seconds, connections=4) for _ in range(rounds)
-        ]
-        return median(sample.p50_milliseconds for sample in samples)
+    async def typical(server: Server, script: Path) -> float:
+        samples = [await measure(server, script, seconds=seconds, connections=4) for _ in range(rounds)]
+        return middle(samples).p50_milliseconds
 
     async with run_server(variant, place.folder, place.environment(variant)) as server:
-        before = {route: await of(first, route) for route in _ROUTES}
+        before = {route: await typical(server, first[route]) for route in _ROUTES}
         await _fill(place.url, rows)
-        sys.stdout.write(
-            f"| Route | 60 tasks, small table | 60 tasks, {rows:,} rows | {rows // 10:,} tasks, {rows:,} rows |\n"
-            "| --- | ---: | ---: | ---: |\n"
+        say(
+            f"| Route | 60 tasks, small table | 60 tasks, {rows:,} rows | {rows // 10:,} tasks, {rows:,} rows |"
         )
+        say("| --- | ---: | ---: | ---: |")
         for route in _ROUTES:
-            few, many = await of(first, route), await of(last, route)
-            sys.stdout.write(
+            few, many = await typical(server, first[route]), await typical(server, last[route])
+            say(
                 f"| {route} | {before[route]:.2f} ms | {few:.2f} ms ({few / before[route]:.2f}) "
-                f"| {many:.2f} ms ({many / before[route]:.2f}) |\n"
+                f"| {many:.2f} ms ({many / before[route]:.2f}) |"
             )
 
 
@@ -70,13 +67,16 @@ async def _fill(url: str, rows: int) -> None:
         )
         for start in range(0, rows, 100_000):
             await connection.execute(
-                f"""
+                """
                 INSERT INTO tasks (user_id, title, description, completed, created_at)
-                SELECT CASE WHEN n % 10 = 0 THEN 'user-{USERS}' ELSE 'other-' || n % 9973 END,
+                SELECT CASE WHEN n % 10 = 0 THEN $1 ELSE 'other-' || n % 9973 END,
                     'Task ' || md5(n::text), 'Two litres of oat milk from the shop.', n % 3 = 0,
                     now() - n * interval '1 second'
-                FROM generate_series({start + 1}, {min(start + 100_000, rows)}) AS n
-                """,  # noqa: S608 - numbers of ours
+                FROM generate_series($2::integer, $3) AS n
+                """,
+                f"user-{USERS}",
+                start + 1,
+                min(start + 100_000, rows),
                 timeout=600,
             )
         await connection.execute("VACUUM ANALYZE tasks", timeout=1800)

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import httpx
 
-__all__ = ["ROUTES", "SERVER_CORES", "VARIANTS", "Server", "Variant", "cpu_seconds", "run_server"]
+__all__ = [
+    "ROUTES",
+    "SERVER_CORES",
+    "VARIANTS",
+    "Server",
+    "Variant",
+    "child_pids",
+    "cpu_seconds",
+    "run_server",
+]
 
 ROUTES = ("list", "search", "get", "create", "patch", "complete", "mixed")
 _ROOT = Path(__file__).parents[2]
@@ -66,9 +75,12 @@ class Server:
 
     def pids(self) -> list[int]:
         """Return the master's id and its workers'."""
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [pid, *map(int, children)]
+        return [self.process.pid, *child_pids(self.process.pid)]
+
+
+def child_pids(pid: int) -> list[int]:
+    """Return the ids of a process's children that live."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:
