@@ -158,32 +158,36 @@ class Database:
     async def _connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
         pool = self.pool
         started = perf_counter()
-        has_turn = False
         try:
-            try:
-                async with asyncio.timeout(self._settings.database_pool_timeout_seconds):
-                    has_turn = await self._turns.acquire()
-                    connection = await pool.acquire()
-            except TimeoutError as error:
-                observe_connection_timeout()
-                raise DatabaseUnavailable(
-                    "No database connection was free in time. Try again later."
-                ) from error
-            except Exception as error:
-                # Here and not where statements fail: to connect again at once would only double the wait.
-                raise _domain_error(error) from error
-            observe_connection_wait(perf_counter() - started)
-            try:
-                yield connection
-            except TimeoutError:
-                # The server may still be at it, or be gone without a word: no more use of this connection.
-                connection.terminate()
-                raise
-            finally:
-                await pool.release(connection)
+            connection = await self._acquire(pool)
+        except TimeoutError as error:
+            observe_connection_timeout()
+            raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
+        except Exception as error:
+            # Here and not where statements fail: to connect again at once would only double the wait.
+            raise _domain_error(error) from error
+        observe_connection_wait(perf_counter() - started)
+        try:
+            yield connection
+        except TimeoutError:
+            # The server may still be at it, or be gone without a word: no more use of this connection.
+            connection.terminate()
+            raise
         finally:
-            if has_turn:
+            try:
+                await pool.release(connection)
+            finally:
                 self._turns.release()
+
+    async def _acquire(self, pool: asyncpg.Pool[asyncpg.Record]) -> PoolConnectionProxy[asyncpg.Record]:
+        """Take a turn and a connection, which the caller gives back in the other order."""
+        async with asyncio.timeout(self._settings.database_pool_timeout_seconds):
+            await self._turns.acquire()
+            try:
+                return await pool.acquire()
+            except BaseException:
+                self._turns.release()
+                raise
 
     async def _connect(self, *_arguments: object, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
         """Open a connection to the address in force now, which a rotated secret changes."""

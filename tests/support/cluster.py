@@ -75,9 +75,9 @@ def wait_until[Found](ask: Callable[[], Found], seconds: float, *, what: str) ->
     return found
 
 
-def _taints() -> list[tuple[str, Any]]:
+def _nodes_take_pods() -> bool:
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
-    return [(node["metadata"]["name"], node["spec"]["taints"]) for node in nodes if "taints" in node["spec"]]
+    return not any("taints" in node["spec"] for node in nodes)
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Namespace:
 
     def create(self) -> None:
         """Make both, with a running PostgreSQL and the Secrets that lead to it."""
-        wait_until(lambda: not _taints(), 120, what="every node is ready and takes pods")
+        wait_until(_nodes_take_pods, 120, what="every node is ready and takes pods")
         kubectl("create", "namespace", self.name)
         kubectl("label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted")
         kubectl("create", "namespace", self.outside)
