@@ -9,15 +9,18 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
+from tests.support.pages import shell_blocks, touched_files
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "development.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+DEVELOPMENT = ROOT / "docs" / "development.md"
+PAGE = DEVELOPMENT.read_text()
+COMMANDS = [
+    line for blocks in shell_blocks(DEVELOPMENT).values() for block in blocks for line in block.splitlines()
+]
 FIELD = PAGE.partition("\n## Adding a field\n")[2].partition("\n## ")[0]
-PATCH = "docs/examples/add-a-field.patch"
-TOUCHED = re.findall(r"^\+\+\+ b/(.+)$", (ROOT / PATCH).read_text(), re.MULTILINE)
-NEW = re.findall(r"^--- /dev/null\n\+\+\+ b/(.+)$", (ROOT / PATCH).read_text(), re.MULTILINE)
-FILES = sorted(set(re.findall(r"`((?:backend|deploy|docs|tests|\.github)/[^`]+)`", PAGE)) - set(NEW))
+PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
+MADE_BY_IT = set(re.findall(r"^--- /dev/null\n\+\+\+ b/(.+)$", PATCH.read_text(), re.MULTILINE))
+FILES = sorted(set(re.findall(r"`((?:backend|deploy|docs|tests|\.github)/[^`]+)`", PAGE)) - MADE_BY_IT)
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
@@ -44,7 +47,9 @@ def test_file_is_there(file: str) -> None:
 
 
 def test_page_names_each_file_that_a_new_field_touches() -> None:
-    assert sorted(re.findall(r"`((?:backend|deploy|docs|tests)/[^` ]+)`", FIELD)) == sorted(TOUCHED)
+    assert sorted(re.findall(r"`((?:backend|deploy|docs|tests)/[^` ]+)`", FIELD)) == sorted(
+        touched_files(PATCH)
+    )
 
 
 def test_page_names_tests_that_are_there() -> None:

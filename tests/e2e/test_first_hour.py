@@ -15,15 +15,12 @@ import pytest
 
 from backend.config import Settings
 from tests.support.docker import ROOT
+from tests.support.pages import shell_blocks
 from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
-PAGE = (ROOT / "docs" / "development.md").read_text()
-BLOCKS = {
-    heading: re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    for heading, text in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
-}
+BLOCKS = shell_blocks(ROOT / "docs" / "development.md")
 COMMANDS = "".join(BLOCKS["The first hour"]).splitlines()
 ELSEWHERE = {
     "make up": "started first, and left running",

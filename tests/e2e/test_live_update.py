@@ -2,7 +2,6 @@
 
 import io
 import os
-import re
 import subprocess
 import tarfile
 import time
@@ -15,6 +14,7 @@ from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace
 from tests.support.docker import ROOT, docker
 from tests.support.helm import CHART
+from tests.support.pages import shell_blocks
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(400)]
 
@@ -49,8 +49,8 @@ def pod(namespace: Namespace, images: Images) -> Iterator[tuple[Namespace, str]]
 
 def test_a_debug_container_shows_what_a_pod_does(pod: tuple[Namespace, str], images: Images) -> None:
     namespace, _ = pod
-    page = (ROOT / "docs" / "development.md").read_text()
-    (block,) = (each for each in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "kubectl" in each)
+    blocks = shell_blocks(ROOT / "docs" / "development.md")["Debugging"]
+    (block,) = (each for each in blocks if "kubectl" in each)
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         env=os.environ | {"NAMESPACE": namespace.name, "DEV_IMAGE": f"{images.current}-dev"},

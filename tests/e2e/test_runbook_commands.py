@@ -2,9 +2,7 @@
 
 import json
 import os
-import re
 import subprocess
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace, wait_until
+from tests.support.pages import shell_blocks
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
@@ -21,18 +20,6 @@ RUNBOOKS = sorted((ROOT / "deploy" / "runbooks").glob("TaskService*.md"))
 ON_CALL = ROOT / "docs" / "on-call.md"
 HOST = "runbooks.example.com"
 API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
-
-
-def sections(page: Path) -> dict[str, list[str]]:
-    """Return a page's blocks of shell by their heading."""
-    parts = re.split(r"^## (.+)\n", page.read_text(), flags=re.MULTILINE)[1:]
-    return {
-        heading: [
-            textwrap.dedent(block)
-            for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-        ]
-        for heading, text in zip(parts[::2], parts[1::2], strict=True)
-    }
 
 
 class Terminal:
@@ -99,7 +86,7 @@ def terminal(
     namespace.upgrade("demo", *values)
     namespace.upgrade("demo", *values, "podAnnotations.release=second")
     terminal = Terminal(namespace, folder, images.postgres)
-    begin, end = sections(ON_CALL)["A pod with psql"]
+    begin, end = shell_blocks(ON_CALL)["A pod with psql"]
     terminal.settle()
     terminal.paste(begin)
     yield terminal
@@ -145,20 +132,22 @@ def run_all(terminal: Terminal, blocks: list[str]) -> None:
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem.removeprefix("TaskService"))
 def test_commands_of_a_runbook_work(terminal: Terminal, page: Path) -> None:
-    run_all(terminal, [block for found in sections(page).values() for block in found])
+    run_all(terminal, [block for found in shell_blocks(page).values() for block in found])
 
 
 @pytest.mark.parametrize(
     "heading", ["The first five minutes", "Roll back", "What the database does", "Capacity"]
 )
 def test_commands_of_the_on_call_page_work(terminal: Terminal, heading: str) -> None:
-    run_all(terminal, sections(ON_CALL)[heading])
+    run_all(terminal, shell_blocks(ON_CALL)[heading])
 
 
 def test_every_section_of_the_on_call_page_is_run() -> None:
     run_elsewhere = {"A pod with psql", "Restore a database"}
     run_here = {"The first five minutes", "Roll back", "What the database does", "Capacity"}
-    assert {heading for heading, blocks in sections(ON_CALL).items() if blocks} == run_here | run_elsewhere
+    assert {
+        heading for heading, blocks in shell_blocks(ON_CALL).items() if blocks
+    } == run_here | run_elsewhere
 
 
 def test_a_failed_migration_is_taken_away_and_no_other(terminal: Terminal) -> None:
@@ -177,7 +166,7 @@ def test_a_failed_migration_is_taken_away_and_no_other(terminal: Terminal) -> No
     }
     namespace.kubectl("apply", "-f", "-", text=json.dumps(failing))
     namespace.kubectl("wait", "--for=condition=Failed", f"job/{name}", "--timeout=120s")
-    *_, take_away = sections(ROOT / "deploy" / "runbooks" / "TaskServiceMigrationFailed.md")["Mitigation"]
+    *_, take_away = shell_blocks(ROOT / "deploy" / "runbooks" / "TaskServiceMigrationFailed.md")["Mitigation"]
     terminal.paste(take_away)
     assert [left["metadata"]["name"] for left in namespace.get("jobs", selector)] == [job["metadata"]["name"]]
 
@@ -197,7 +186,7 @@ def test_roll_back_brings_the_release_before(terminal: Terminal) -> None:
     assert annotations() == ["broken"] * count
     # In the way of a rollback that does not force: helm finds that somebody else set the number.
     terminal.namespace.kubectl("scale", "deployment/demo-task-service", f"--replicas={count + 1}")
-    (block,) = sections(ON_CALL)["Roll back"]
+    (block,) = shell_blocks(ON_CALL)["Roll back"]
     terminal.paste(block)
     terminal.settle()
     assert len(annotations()) == count
@@ -209,7 +198,7 @@ def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
     service = f"http://demo-task-service.{namespace.name}/api/alice/tasks"
     title = "kept in the dump"
     assert namespace.call(service, method="POST", body=f'{{"title": "{title}"}}')[0] == 201
-    dump, restore = sections(ON_CALL)["Restore a database"]
+    dump, restore = shell_blocks(ON_CALL)["Restore a database"]
     terminal.paste(dump)
     namespace.sql("DROP TABLE tasks; DELETE FROM users")
     assert namespace.call(service)[0] >= 500

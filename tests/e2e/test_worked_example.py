@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.docker import ROOT
+from tests.support.pages import touched_files
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
 PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
-TOUCHED = re.findall(r"^\+\+\+ b/(.+)$", PATCH.read_text(), re.MULTILINE)
 PROGRAMS = Path(sys.executable).parent
 RENEW = (
     f"make the example's change by hand, then: git add --all && git diff --cached > {PATCH.relative_to(ROOT)}"
@@ -53,7 +53,7 @@ def test_a_field_is_added_by_the_patch_and_every_check_passes(tmp_path: Path) ->
     ):
         run(clone, PROGRAMS / check[0], *check[1:])
     # The migrations' tests run the new one up, down and up again, and compare its result with the model.
-    tests = [file for file in TOUCHED if file.startswith("tests/")]
+    tests = [file for file in touched_files(PATCH) if file.startswith("tests/")]
     said = run(
         clone,
         *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
