@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from http import HTTPMethod
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -37,6 +38,9 @@ from backend.process.drain import Drain, drain_file
 from backend.services.task_service import TaskService
 
 __all__ = ["create_app"]
+
+_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own, off: ours are made by TraceMiddleware and MeasureMiddleware."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -75,12 +79,13 @@ def create_app(settings: Settings) -> FastAPI:
         description=openapi.DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        generate_unique_id_function=openapi.operation_id,
+        telemetry=_TELEMETRY,
         middleware=_middleware(settings, verifier, drain, ops),
     )
     app.state.settings = settings
-    faults = FaultInjector(settings.fault_error_rate, settings.fault_latency_seconds)
-    app.include_router(tasks.router, dependencies=[Depends(faults)] if settings.injects_faults else None)
+    app.state.faults = FaultInjector(settings.fault_error_rate, settings.fault_latency_seconds)
+    # First, and not included: FastAPI would match each request twice, behind the pages of the docs.
+    app.router.routes[:0] = tasks.router.routes
     app.include_router(health.public)
     if settings.ops_port is None:
         app.include_router(health.probes)

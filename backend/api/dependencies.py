@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ValidationError
 
+from backend.api.faults import FaultInjector
 from backend.api.preconditions import precondition
 from backend.api.problems import HttpError, invalid_values
 from backend.auth.principal import Principal
@@ -46,8 +47,11 @@ OwnerDep = Annotated[Principal, Depends(owner)]
 
 
 async def task_service(request: Request) -> TaskService:
-    """Return the worker's task service."""
-    service: TaskService = request.app.state.task_service
+    """Return the worker's task service, after the failure or delay that the operator asked for."""
+    state = request.scope["app"].state
+    faults: FaultInjector = state.faults
+    await faults.strike()
+    service: TaskService = state.task_service
     return service
 
 

@@ -11,10 +11,10 @@ class InjectedFault(Exception):
 
 
 class FaultInjector:
-    """A dependency of routes that delays requests and lets some fail.
+    """Delays requests and lets some fail.
 
-    No middleware: those run before a route is known, and a failure there would be counted
-    under no route, unlike the real ones. It runs before the route's own work.
+    Called by a dependency and by no middleware: those run before a route is known, and a failure
+    there would be counted under no route, unlike the real ones.
 
     Args:
         error_rate: Share of requests that fail, 0 to 1.
@@ -25,7 +25,7 @@ class FaultInjector:
         self._error_rate = error_rate
         self._latency_seconds = latency_seconds
 
-    async def __call__(self) -> None:
+    async def strike(self) -> None:
         """Delay one request, and perhaps fail it.
 
         Raises:

@@ -16,6 +16,8 @@ from backend.api.dependencies import (
     TaskServiceDep,
     TaskUpdateDep,
 )
+from backend.api.direct_route import DirectRoute
+from backend.api.openapi import operation_id
 from backend.api.preconditions import etag
 from backend.schemas.task import StoredTask, TaskResponse
 from backend.schemas.task_page import TaskPage, TaskQuery
@@ -24,7 +26,12 @@ __all__ = ["router"]
 
 # The whole prefix stands here: one given at include time is missing from the route template
 # that metrics and traces read.
-router = APIRouter(prefix="/api/{user_id}/tasks", tags=["tasks"], redirect_slashes=False)
+router = APIRouter(
+    prefix="/api/{user_id}/tasks",
+    tags=["tasks"],
+    route_class=DirectRoute,
+    generate_unique_id_function=operation_id,
+)
 
 
 @router.get("", response_model=TaskPage)

@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api import problems
+from backend.api.faults import FaultInjector
 from backend.api.routers import tasks
 from backend.auth.principal import Principal
 from backend.config import load_settings
@@ -43,5 +44,6 @@ class BelieveThePath:
 
 # No override of a dependency: FastAPI analyses the replacement anew with each request.
 app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
-app.include_router(tasks.router)
+app.router.routes[:0] = tasks.router.routes
+app.state.faults = FaultInjector(error_rate=0, latency_seconds=0)
 problems.install(app)
