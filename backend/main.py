@@ -26,8 +26,8 @@ from backend.api.readiness import Readiness
 from backend.api.routers import health, metrics, tasks
 from backend.auth.tokens import TokenVerifier
 from backend.config import ConfigurationError, Settings, load_settings
+from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
-from backend.db.pool import Database
 from backend.db.schema import migrate
 from backend.db.schema_probe import pool_state
 from backend.db.task_repository import TaskRepository

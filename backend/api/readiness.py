@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from backend.db.pool import Database
+from backend.db.database import Database
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import is_busy, probe_schema
 from backend.errors import DomainError

@@ -8,8 +8,8 @@ import typer
 
 from backend.auth.principal import Principal
 from backend.config import ConfigurationError, Settings, load_settings
+from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
-from backend.db.pool import Database
 from backend.db.schema import migrate
 from backend.db.task_repository import TaskRepository
 from backend.schemas.task import TaskCreate

@@ -1,243 +1,154 @@
-"""The database as the repository sees it: statements run on a pool of connections, failures in the domain's words."""
+"""The connections of a worker to PostgreSQL: opened on demand, kept for a while, lent to who asked first."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from time import perf_counter
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
-import structlog
-from asyncpg.pool import PoolConnectionProxy
 
-from backend.config import Settings
-from backend.db.address import DatabaseAddress, parse_address
-from backend.db.failures import is_connection_lost, is_retriable_conflict, translate
-from backend.db.session import server_settings, settings_sql, transaction
-from backend.db.statement import Connection, Statement
-from backend.errors import DatabaseUnavailable
-from backend.observability.metrics import (
-    observe_connection_failure,
-    observe_connection_timeout,
-    observe_connection_wait,
-)
+__all__ = ["ConnectionPool"]
 
-__all__ = ["Database"]
+_MAX_AGE_SECONDS = 1800.0
+"""After a failover the old primary may live on, read-only: no connection may stick to it for good."""
 
-_CLIENT_MARGIN_SECONDS = 1.0
-"""How much longer than the server's own limit we wait: only for a connection that has gone silent."""
+_RESET_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
 
-_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan"
-
-_log = structlog.get_logger()
+type Connection = asyncpg.Connection[asyncpg.Record]
 
 
-class Database:
-    """A pool of asyncpg connections to one PostgreSQL.
+class ConnectionPool:
+    """Lends connections, the one that was used last first.
 
-    A connection is held for the length of a statement or of a transaction, never while an
-    answer is made. No session state is ever set, so connections are not reset between uses.
+    asyncpg's own pool lends to whoever asks next, past those who wait, and costs two thirds of
+    what the statement costs (docs/decisions/0027-connection-pool.md).
 
     Args:
-        settings: Addresses, sizes and time limits.
-        url: Overrides the settings' address; used for the embedded PostgreSQL.
+        connect: Opens a connection.
+        max_size: Most connections at once, at least 1.
+        max_idle_seconds: A connection that nobody asked for during this time is closed.
+        timeout_seconds: Longest wait for a connection, its opening included.
     """
 
-    def __init__(self, settings: Settings, url: str | None = None) -> None:
-        self._settings = settings
-        self._url = url
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        # First come, first served: in the pool's own queue a newcomer passes those who wait.
-        self._turns = asyncio.Semaphore(settings.database_pool_max_size)
-        self._through_pooler = False
-        self._transaction_sql = ""
-
-    async def start(self) -> None:
-        """Open the pool. A database that is away is no error: requests answer 503 until it is there.
-
-        Raises:
-            ConfigurationError: The address is not a PostgreSQL URL.
-        """
-        asyncio.get_running_loop().set_exception_handler(_forget_abandoned_lookups)
-        self._through_pooler = self._address().transaction_pooler
-        self._transaction_sql = settings_sql(self._settings) if self._through_pooler else ""
-        self._pool = await asyncpg.create_pool(
-            connect=self._connect,
-            reset=_no_reset,
-            # The pool itself opens connections on demand, so that starting needs no database.
-            min_size=0,
-            max_size=self._settings.database_pool_max_size,
-            max_inactive_connection_lifetime=self._settings.database_connection_max_idle_seconds,
-            # Prepared statements do not survive a pooler that changes the server between transactions.
-            statement_cache_size=0 if self._through_pooler else 1024,
-            timeout=self._settings.database_pool_timeout_seconds,
-            command_timeout=self._settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
-        )
-        await self._warm_up(self._pool)
-
-    async def stop(self) -> None:
-        """Close every connection; those in use get a second to end."""
-        if self._pool is not None:
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._pool.close()
-            except TimeoutError:
-                self._pool.terminate()
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        *,
+        max_size: int,
+        max_idle_seconds: float,
+        timeout_seconds: float,
+    ) -> None:
+        self._connect = connect
+        self.max_size = max_size
+        self._max_idle_seconds = max_idle_seconds
+        self._timeout_seconds = timeout_seconds
+        self._loop = asyncio.get_running_loop()
+        # First come, first served; who has a turn has a connection, or opens one.
+        self._turns = asyncio.Semaphore(max_size)
+        self._opened_at: dict[Connection, float] = {}
+        self._idle: deque[tuple[Connection, float]] = deque()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._resetting: set[asyncio.Task[None]] = set()
 
     @property
-    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
-        """The started pool; only its sizes are for others to read."""
-        if self._pool is None:
-            raise DatabaseUnavailable("The service is still starting.")
-        return self._pool
+    def size(self) -> int:
+        """How many connections are open."""
+        return len(self._opened_at)
 
-    async def fetch(
-        self, statement: Statement, *, may_repeat: bool = False, replan: bool = False, **values: Any
-    ) -> list[asyncpg.Record]:
-        """Run one statement, which is its own transaction.
+    @property
+    def idle_size(self) -> int:
+        """How many of them nobody has borrowed."""
+        return len(self._idle)
 
-        Args:
-            statement: What to run.
-            may_repeat: The statement only reads, so it is run again when its connection was lost.
-            replan: The best plan depends on the values, so none is kept; costs three round trips.
-            values: The statement's parameters.
-
-        Returns:
-            Its rows.
+    async def acquire(self) -> Connection:
+        """Borrow a connection, which the caller gives back by `release`.
 
         Raises:
-            DomainError: See `failures.translate`.
+            TimeoutError: None was free in time.
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: None could be opened.
         """
-
-        async def work(connection: Connection) -> list[asyncpg.Record]:
-            if replan:
-                await connection.fetch(_REPLAN)
-            return await statement.fetch(connection, values)
-
-        in_transaction = self._through_pooler or replan
-        return await self._run(work, in_transaction=in_transaction, may_repeat=may_repeat)
-
-    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """Run several statements in one transaction, committed before this returns.
-
-        Args:
-            work: Called with the open transaction; called once more when a concurrent
-                transaction made PostgreSQL roll this one back.
-
-        Raises:
-            DomainError: What `work` raised, or see `failures.translate`; rolled back.
-        """
-        return await self._run(work, in_transaction=True, may_repeat=False)
-
-    async def _run[Result](
-        self, work: Callable[[Connection], Awaitable[Result]], *, in_transaction: bool, may_repeat: bool
-    ) -> Result:
-        try:
-            return await self._attempt(work, in_transaction=in_transaction)
-        except Exception as error:
-            if not (is_retriable_conflict(error) or (may_repeat and is_connection_lost(error))):
-                raise _domain_error(error) from error
-        try:
-            return await self._attempt(work, in_transaction=in_transaction)
-        except Exception as error:
-            raise _domain_error(error) from error
-
-    async def _attempt[Result](
-        self, work: Callable[[Connection], Awaitable[Result]], *, in_transaction: bool
-    ) -> Result:
-        async with self._connection() as connection:
-            if not in_transaction:
-                return await work(connection)
-            async with transaction(connection, self._transaction_sql):
-                return await work(connection)
-
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy[asyncpg.Record]]:
-        pool = self.pool
-        started = perf_counter()
-        try:
-            connection = await self._acquire(pool)
-        except TimeoutError as error:
-            observe_connection_timeout()
-            raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
-        except Exception as error:
-            # Here and not where statements fail: to connect again at once would only double the wait.
-            raise _domain_error(error) from error
-        observe_connection_wait(perf_counter() - started)
-        try:
-            yield connection
-        except TimeoutError:
-            # The server may still be at it, or be gone without a word: no more use of this connection.
-            connection.terminate()
-            raise
-        finally:
-            try:
-                await pool.release(connection)
-            finally:
-                self._turns.release()
-
-    async def _acquire(self, pool: asyncpg.Pool[asyncpg.Record]) -> PoolConnectionProxy[asyncpg.Record]:
-        """Take a turn and a connection, which the caller gives back in the other order."""
-        async with asyncio.timeout(self._settings.database_pool_timeout_seconds):
+        if not self._turns.locked() and self._idle:
+            await self._turns.acquire()  # at once
+            return await self._take()
+        async with asyncio.timeout(self._timeout_seconds):
             await self._turns.acquire()
-            try:
-                return await pool.acquire()
-            except BaseException:
-                self._turns.release()
-                raise
+            return await self._take()
 
-    async def _connect(self, *_arguments: object, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
-        """Open a connection to the address in force now, which a rotated secret changes."""
-        arguments = dict(self._address().arguments)
-        if not self._through_pooler:  # PgBouncer refuses start-up parameters that it does not know
-            arguments["server_settings"] = server_settings(self._settings) | dict(
-                arguments.get("server_settings", {})
-            )
-        connection: asyncpg.Connection[asyncpg.Record]
+    def release(self, connection: Connection) -> None:
+        """Take a connection back; a closed one makes room for another."""
+        now = self._loop.time()
+        if now - self._opened_at.get(connection, now) > _MAX_AGE_SECONDS:
+            connection.terminate()
+        if connection.is_closed():
+            self._opened_at.pop(connection, None)
+        else:
+            self._idle.append((connection, now))
+            if self._expiry is None:
+                self._expiry = self._loop.call_later(self._max_idle_seconds, self._expire)
+        self._turns.release()
+
+    def release_after_reset(self, connection: Connection) -> None:
+        """Take a connection back once its statement, which was cancelled, has ended at the server."""
+        task = self._loop.create_task(self._reset(connection), name="reset connection")
+        self._resetting.add(task)
+        task.add_done_callback(self._resetting.discard)
+
+    async def close(self) -> None:
+        """Close every connection; those in use get a second to end."""
+        if self._expiry is not None:
+            self._expiry.cancel()
         try:
-            connection = await asyncpg.connect(**(options | arguments))
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                for _ in range(self.max_size):
+                    await self._turns.acquire()
+                for connection in list(self._opened_at):
+                    await connection.close()
+        except TimeoutError:
+            for connection in list(self._opened_at):
+                connection.terminate()
+        self._opened_at.clear()
+        self._idle.clear()
+
+    async def _take(self) -> Connection:
+        """Return an idle connection, or open one; the turn for it is given back if that fails."""
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._forget(connection)
+        try:
+            connection = await self._connect()
         except BaseException:
-            # Also when the wait for it is given up: to a silent server nothing else ends it.
-            observe_connection_failure()
+            self._turns.release()
             raise
+        self._opened_at[connection] = self._loop.time()
+        connection.add_termination_listener(self._forget)
         return connection
 
-    def _address(self) -> DatabaseAddress:
-        url = self._url or self._settings.database_address() or ""
-        return parse_address(url, pooler=self._settings.database_pooler)
+    async def _reset(self, connection: Connection) -> None:
+        try:
+            await connection.reset(timeout=_RESET_SECONDS)
+        except Exception:  # noqa: BLE001 - whatever it was, this connection must not be used again
+            connection.terminate()
+        finally:
+            self.release(connection)
 
-    async def _warm_up(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
-        """Open the first connections, so that the first requests need not."""
-        size = self._settings.database_pool_min_size
-        timeout = self._settings.database_pool_timeout_seconds
-        opened = await asyncio.gather(
-            *(pool.acquire(timeout=timeout) for _ in range(size)), return_exceptions=True
-        )
-        failures = [each for each in opened if isinstance(each, BaseException)]
-        for each in opened:
-            if not isinstance(each, BaseException):
-                await pool.release(each)
-        if failures:
-            _log.warning("database is away at the start", error=type(failures[0]).__name__)
+    def _forget(self, connection: Any) -> None:
+        """Drop a connection that was closed, by whichever side."""
+        self._opened_at.pop(connection, None)
+        self._idle = deque(each for each in self._idle if each[0] is not connection)
 
-
-def _forget_abandoned_lookups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Report what nobody awaited, but for a name lookup: uvloop leaves one behind when a connect is cancelled."""
-    if not isinstance(context.get("exception"), socket.gaierror):
-        loop.default_exception_handler(context)
-
-
-def _domain_error(error: Exception) -> Exception:
-    domain_error = translate(error)
-    if isinstance(domain_error, DatabaseUnavailable):
-        _log.warning(
-            "database failure", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
-        )
-    return domain_error or error
-
-
-async def _no_reset(_connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Save the round trip of asyncpg's own reset."""
+    def _expire(self) -> None:
+        """Close what was idle for too long, and look again when the next may have been."""
+        now = self._loop.time()
+        while self._idle and now - self._idle[0][1] >= self._max_idle_seconds:
+            connection, _ = self._idle.popleft()
+            self._opened_at.pop(connection, None)
+            connection.terminate()
+        self._expiry = None
+        if self._idle:
+            due = self._idle[0][1] + self._max_idle_seconds
+            self._expiry = self._loop.call_at(due, self._expire)

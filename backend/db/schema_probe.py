@@ -6,7 +6,7 @@ from functools import cache
 import asyncpg
 
 from backend.config import Settings
-from backend.db.pool import Database
+from backend.db.database import Database
 from backend.db.schema import SchemaState, code_revision, database_revision, revision_at, schema_state
 from backend.observability.metrics import PoolState, set_schema_revision
 
@@ -46,8 +46,7 @@ async def probe_schema_at(settings: Settings) -> SchemaState | None:
 def pool_state(database: Database) -> PoolState:
     """Return the pool's connections as they are now."""
     pool = database.pool
-    idle = pool.get_idle_size()
-    return PoolState(idle=idle, used=pool.get_size() - idle, limit=pool.get_max_size())
+    return PoolState(idle=pool.idle_size, used=pool.size - pool.idle_size, limit=pool.max_size)
 
 
 def is_busy(database: Database) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from backend.config import Settings
 
@@ -18,7 +17,7 @@ _IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
 
 @contextlib.asynccontextmanager
 async def transaction(
-    connection: PoolConnectionProxy[asyncpg.Record], first_sql: str = ""
+    connection: asyncpg.Connection[asyncpg.Record], first_sql: str = ""
 ) -> AsyncIterator[None]:
     """Commit what the block does; roll back where it raises.
 

@@ -9,7 +9,7 @@ import msgspec
 
 from backend.db import task_statements as tasks
 from backend.db import user_statements as users
-from backend.db.pool import Database
+from backend.db.database import Database
 from backend.db.statement import Connection, Statement
 from backend.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
 from backend.schemas.precondition import Precondition

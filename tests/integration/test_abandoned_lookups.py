@@ -6,7 +6,7 @@ import gc
 import pytest
 import uvloop
 
-from backend.db.pool import Database
+from backend.db.database import Database
 from tests.support.service import service_settings
 
 

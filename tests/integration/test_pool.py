@@ -7,7 +7,7 @@ from typing import Any, override
 import sqlalchemy
 from asyncpg import Record
 
-from backend.db.pool import Database
+from backend.db.database import Database
 from backend.db.statement import Connection, Statement
 from tests.support.service import service_settings
 

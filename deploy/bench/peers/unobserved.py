@@ -12,7 +12,7 @@ from backend.api.faults import FaultInjector
 from backend.api.routers import tasks
 from backend.auth.principal import Principal
 from backend.config import load_settings
-from backend.db.pool import Database
+from backend.db.database import Database
 from backend.db.task_repository import TaskRepository
 from backend.services.task_service import TaskService
 

@@ -1,0 +1,220 @@
+"""The database as the repository sees it: statements run on a pool of connections, failures in the domain's words."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+import structlog
+
+from backend.config import Settings
+from backend.db.address import DatabaseAddress, parse_address
+from backend.db.failures import is_connection_lost, is_retriable_conflict, translate
+from backend.db.pool import ConnectionPool
+from backend.db.session import server_settings, settings_sql, transaction
+from backend.db.statement import Connection, Statement
+from backend.errors import DatabaseUnavailable
+from backend.observability.metrics import (
+    observe_connection_failure,
+    observe_connection_timeout,
+    observe_connection_wait,
+)
+
+__all__ = ["Database"]
+
+_CLIENT_MARGIN_SECONDS = 1.0
+"""How much longer than the server's own limit we wait: only for a connection that has gone silent."""
+
+_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan"
+
+_log = structlog.get_logger()
+
+
+class Database:
+    """A pool of asyncpg connections to one PostgreSQL.
+
+    A connection is held for the length of a statement or of a transaction, never while an
+    answer is made. No session state is ever set, so connections are not reset between uses.
+
+    Args:
+        settings: Addresses, sizes and time limits.
+        url: Overrides the settings' address; used for the embedded PostgreSQL.
+    """
+
+    def __init__(self, settings: Settings, url: str | None = None) -> None:
+        self._settings = settings
+        self._url = url
+        self._pool: ConnectionPool | None = None
+        self._through_pooler = False
+        self._transaction_sql = ""
+
+    async def start(self) -> None:
+        """Open the pool. A database that is away is no error: requests answer 503 until it is there.
+
+        Raises:
+            ConfigurationError: The address is not a PostgreSQL URL.
+        """
+        asyncio.get_running_loop().set_exception_handler(_forget_abandoned_lookups)
+        self._through_pooler = self._address().transaction_pooler
+        self._transaction_sql = settings_sql(self._settings) if self._through_pooler else ""
+        self._pool = ConnectionPool(
+            self._connect,
+            max_size=self._settings.database_pool_max_size,
+            max_idle_seconds=self._settings.database_connection_max_idle_seconds,
+            timeout_seconds=self._settings.database_pool_timeout_seconds,
+        )
+        await self._warm_up(self._pool)
+
+    async def stop(self) -> None:
+        """Close every connection; those in use get a second to end."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """The started pool; only its sizes are for others to read."""
+        if self._pool is None:
+            raise DatabaseUnavailable("The service is still starting.")
+        return self._pool
+
+    async def fetch(
+        self, statement: Statement, *, may_repeat: bool = False, replan: bool = False, **values: Any
+    ) -> list[asyncpg.Record]:
+        """Run one statement, which is its own transaction.
+
+        Args:
+            statement: What to run.
+            may_repeat: The statement only reads, so it is run again when its connection was lost.
+            replan: The best plan depends on the values, so none is kept; costs three round trips.
+            values: The statement's parameters.
+
+        Returns:
+            Its rows.
+
+        Raises:
+            DomainError: See `failures.translate`.
+        """
+
+        async def work(connection: Connection) -> list[asyncpg.Record]:
+            if replan:
+                await connection.fetch(_REPLAN)
+            return await statement.fetch(connection, values)
+
+        in_transaction = self._through_pooler or replan
+        return await self._run(work, in_transaction=in_transaction, may_repeat=may_repeat)
+
+    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run several statements in one transaction, committed before this returns.
+
+        Args:
+            work: Called with the open transaction; called once more when a concurrent
+                transaction made PostgreSQL roll this one back.
+
+        Raises:
+            DomainError: What `work` raised, or see `failures.translate`; rolled back.
+        """
+        return await self._run(work, in_transaction=True, may_repeat=False)
+
+    async def _run[Result](
+        self, work: Callable[[Connection], Awaitable[Result]], *, in_transaction: bool, may_repeat: bool
+    ) -> Result:
+        try:
+            return await self._attempt(work, in_transaction=in_transaction)
+        except Exception as error:
+            if not (is_retriable_conflict(error) or (may_repeat and is_connection_lost(error))):
+                raise _domain_error(error) from error
+        try:
+            return await self._attempt(work, in_transaction=in_transaction)
+        except Exception as error:
+            raise _domain_error(error) from error
+
+    async def _attempt[Result](
+        self, work: Callable[[Connection], Awaitable[Result]], *, in_transaction: bool
+    ) -> Result:
+        pool = self.pool
+        connection = await self._borrow(pool)
+        give_back = pool.release
+        try:
+            if not in_transaction:
+                return await work(connection)
+            async with transaction(connection, self._transaction_sql):
+                return await work(connection)
+        except TimeoutError:
+            # The server may still be at it, or be gone without a word: no more use of this connection.
+            connection.terminate()
+            raise
+        except asyncio.CancelledError:
+            give_back = pool.release_after_reset
+            raise
+        finally:
+            give_back(connection)
+
+    async def _borrow(self, pool: ConnectionPool) -> asyncpg.Connection[asyncpg.Record]:
+        started = perf_counter()
+        try:
+            connection = await pool.acquire()
+        except TimeoutError as error:
+            observe_connection_timeout()
+            raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
+        except Exception as error:
+            # Here and not where statements fail: to connect again at once would only double the wait.
+            raise _domain_error(error) from error
+        observe_connection_wait(perf_counter() - started)
+        return connection
+
+    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        """Open a connection to the address in force now, which a rotated secret changes."""
+        settings = self._settings
+        arguments = dict(self._address().arguments)
+        if not self._through_pooler:  # PgBouncer refuses start-up parameters that it does not know
+            arguments["server_settings"] = server_settings(settings) | dict(
+                arguments.get("server_settings", {})
+            )
+        connection: asyncpg.Connection[asyncpg.Record]
+        try:
+            connection = await asyncpg.connect(
+                **arguments,
+                # Prepared statements do not survive a pooler that changes the server between transactions.
+                statement_cache_size=0 if self._through_pooler else 1024,
+                timeout=settings.database_pool_timeout_seconds,
+                command_timeout=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
+            )
+        except BaseException:
+            # Also when the wait for it is given up: to a silent server nothing else ends it.
+            observe_connection_failure()
+            raise
+        return connection
+
+    def _address(self) -> DatabaseAddress:
+        url = self._url or self._settings.database_address() or ""
+        return parse_address(url, pooler=self._settings.database_pooler)
+
+    async def _warm_up(self, pool: ConnectionPool) -> None:
+        """Open the first connections, so that the first requests need not."""
+        size = self._settings.database_pool_min_size
+        opened = await asyncio.gather(*(pool.acquire() for _ in range(size)), return_exceptions=True)
+        failures = [each for each in opened if isinstance(each, BaseException)]
+        for each in opened:
+            if not isinstance(each, BaseException):
+                pool.release(each)
+        if failures:
+            _log.warning("database is away at the start", error=type(failures[0]).__name__)
+
+
+def _forget_abandoned_lookups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody awaited, but for a name lookup: uvloop leaves one behind when a connect is cancelled."""
+    if not isinstance(context.get("exception"), socket.gaierror):
+        loop.default_exception_handler(context)
+
+
+def _domain_error(error: Exception) -> Exception:
+    domain_error = translate(error)
+    if isinstance(domain_error, DatabaseUnavailable):
+        _log.warning(
+            "database failure", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
+        )
+    return domain_error or error
