@@ -17,6 +17,7 @@ from backend.db.failures import is_connection_lost, is_retriable_conflict, trans
 from backend.db.pool import ConnectionPool
 from backend.db.session import server_settings, settings_sql, transaction
 from backend.db.statement import Connection, Statement
+from backend.db.times import use_times
 from backend.errors import DatabaseUnavailable
 from backend.observability.metrics import (
     observe_connection_failure,
@@ -183,6 +184,7 @@ class Database:
                 timeout=settings.database_pool_timeout_seconds,
                 command_timeout=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
             )
+            await use_times(connection)
         except BaseException:
             # Also when the wait for it is given up: to a silent server nothing else ends it.
             observe_connection_failure()
