@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from backend.observability.shared_value import share_values
+
 __all__ = [
     "DURATION_BUCKETS",
     "REGISTRY",
@@ -30,6 +32,7 @@ __all__ = [
     "worker_is_up",
 ]
 
+share_values()
 # A `_created` series beside each counter doubles their number, and is missing with several workers.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 
@@ -80,9 +83,7 @@ _connection_max = Gauge(
     registry=REGISTRY,
 )
 _connection_timeouts = Counter(
-    "db_client_connection_timeouts",
-    "Requests that got no database connection in time.",
-    registry=REGISTRY,
+    "db_client_connection_timeouts", "Requests that got no database connection in time.", registry=REGISTRY
 )
 _connection_failures = Counter(
     "db_client_connection_failures", "Database connections that could not be opened.", registry=REGISTRY

@@ -11,15 +11,13 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from backend.config import Settings
 
 __all__ = [
     "configure_tracing",
-    "current_trace_id",
     "request_tracer",
-    "sampled_trace_id",
     "service_span",
     "start_tracing",
     "statement_span",
@@ -111,20 +109,6 @@ def service_span(name: str) -> AbstractContextManager[object]:
     if _tracer is None or not trace.get_current_span().is_recording():
         return _NO_SPAN
     return _span(_tracer, name, SpanKind.INTERNAL, {})
-
-
-def current_trace_id() -> str | None:
-    """Return the trace that the running code belongs to, as 32 hex digits, sampled or not."""
-    if _tracer is None:
-        return None
-    context = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid else None
-
-
-def sampled_trace_id(span: Span) -> str | None:
-    """Return the span's trace, as 32 hex digits, where the collector will know it."""
-    context = span.get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.trace_flags.sampled else None
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import structlog
 
+from backend.observability import logging as service_logging
+
 __all__ = ["restored_logging"]
 
 _CONFIGURED = ("uvicorn.error", "gunicorn.error", "uvicorn.access", "gunicorn.access")
@@ -20,6 +22,7 @@ def restored_logging() -> Iterator[None]:
         yield
     finally:
         structlog.reset_defaults()
+        service_logging._access = structlog.get_logger("access")
         root.handlers[:] = handlers
         root.setLevel(level)
         for logger in map(logging.getLogger, _CONFIGURED):

@@ -1,11 +1,12 @@
 """Gives every request an id: the caller's `X-Request-ID` where it is fit for a log, else a new one."""
 
+import os
 import re
-import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+
+from backend.observability.logging import request_context
 
 __all__ = ["RequestIdMiddleware"]
 
@@ -13,7 +14,10 @@ _FIT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts `request_id` into the request's state, the log's context, and the answer's `X-Request-ID`."""
+    """Puts `request_id` into the request's state, the log's context, and the answer's `X-Request-ID`.
+
+    Lies within the span, whose trace the log's context names too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -24,13 +28,19 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _FIT.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = given if _FIT.fullmatch(given) else os.urandom(16).hex()
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
+        trace_id = state.get("trace_id")
+        context = {"request_id": request_id} | ({"trace_id": trace_id} if trace_id is not None else {})
+        token = request_context.set(context)
+        try:
             await self._app(scope, receive, send_with_id)
+        finally:
+            request_context.reset(token)

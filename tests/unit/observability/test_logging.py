@@ -11,7 +11,7 @@ import structlog
 
 from backend.config import Settings
 from backend.errors import TaskNotFound
-from backend.observability.logging import access_log, configure_logging
+from backend.observability.logging import access_log, configure_logging, request_context
 from tests.support.logs import restored_logging
 
 PLANTED = "planted-task-text"
@@ -60,11 +60,14 @@ def test_ours_and_the_standard_librarys_lines_have_the_same_fields(output: Outpu
 
 def test_a_line_carries_the_id_of_the_request_that_it_belongs_to(output: Output) -> None:
     configure_logging(production())
-    with structlog.contextvars.bound_contextvars(request_id="request-1"):
-        structlog.get_logger().info("ours")
-        logging.getLogger("theirs").warning("theirs")
+    token = request_context.set({"request_id": "request-1", "trace_id": "trace-1"})
+    structlog.get_logger().info("ours")
+    logging.getLogger("theirs").warning("theirs")
+    request_context.reset(token)
     structlog.get_logger().info("later")
-    assert [line.get("request_id") for line in output.lines()] == ["request-1", "request-1", None]
+    lines = output.lines()
+    assert [line.get("request_id") for line in lines] == ["request-1", "request-1", None]
+    assert [line.get("trace_id") for line in lines] == ["trace-1", "trace-1", None]
 
 
 def test_the_access_line_says_who_what_and_how_long(output: Output) -> None:
