@@ -22,13 +22,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     Neither looks at Host, on whose second value a proxy and the service could disagree.
     """
 
+    _head_is_open = True
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
 
     @override
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # narrowed by uvicorn too
         super().connection_made(transport)
-        self._start_head()
+        self._start_timer()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -37,19 +38,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._head_timer is not None:
+        if self._head_is_open:
             self._head_bytes += len(data)
             # What comes with the end of the head may be body; only a head still open is too large.
             if self._head_bytes > HEAD_MAX_BYTES and b"\r\n\r\n" not in data:
                 self._refuse_head()
                 return
         super().data_received(data)
+        # Most heads come whole, and need no timer.
+        if self._head_is_open and self._head_timer is None:
+            self._start_timer()
 
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._head_timer is None:
-            self._start_head()
+        if not self._head_is_open:
+            self._head_is_open = True
+            self._head_bytes = 0
 
     @override
     def on_headers_complete(self) -> None:
@@ -60,11 +65,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise ValueError(f"{hosts} Host headers")
         super().on_headers_complete()
 
-    def _start_head(self) -> None:
-        self._head_bytes = 0
+    def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self._expire)
 
     def _end_head(self) -> None:
+        self._head_is_open = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
