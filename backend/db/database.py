@@ -30,7 +30,7 @@ __all__ = ["Database"]
 _CLIENT_MARGIN_SECONDS = 1.0
 """How much longer than the server's own limit we wait: only for a connection that has gone silent."""
 
-_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan"
+_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan;"
 
 _log = structlog.get_logger()
 
@@ -51,7 +51,8 @@ class Database:
         self._url = url
         self._pool: ConnectionPool | None = None
         self._through_pooler = False
-        self._transaction_sql = ""
+        # Begins each transaction.
+        self._begin = "BEGIN;"
 
     async def start(self) -> None:
         """Open the pool. A database that is away is no error: requests answer 503 until it is there.
@@ -61,7 +62,7 @@ class Database:
         """
         asyncio.get_running_loop().set_exception_handler(_forget_abandoned_lookups)
         self._through_pooler = self._address().transaction_pooler
-        self._transaction_sql = settings_sql(self._settings) if self._through_pooler else ""
+        self._begin = f"BEGIN; {settings_sql(self._settings) if self._through_pooler else ''}"
         self._pool = ConnectionPool(
             self._connect,
             max_size=self._settings.database_pool_max_size,
@@ -90,7 +91,7 @@ class Database:
         Args:
             statement: What to run.
             may_repeat: The statement only reads, so it is run again when its connection was lost.
-            replan: The best plan depends on the values, so none is kept; costs three round trips.
+            replan: The best plan depends on the values, so none is kept; costs two round trips more.
             values: The statement's parameters.
 
         Returns:
@@ -101,12 +102,11 @@ class Database:
         """
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
-            if replan:
-                await connection.fetch(_REPLAN)
             return await statement.fetch(connection, values)
 
         in_transaction = self._through_pooler or replan
-        return await self._run(work, in_transaction=in_transaction, may_repeat=may_repeat)
+        begin = self._begin + (_REPLAN if replan else "") if in_transaction else None
+        return await self._run(work, begin=begin, may_repeat=may_repeat)
 
     async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run several statements in one transaction, committed before this returns.
@@ -118,31 +118,31 @@ class Database:
         Raises:
             DomainError: What `work` raised, or see `failures.translate`; rolled back.
         """
-        return await self._run(work, in_transaction=True, may_repeat=False)
+        return await self._run(work, begin=self._begin, may_repeat=False)
 
     async def _run[Result](
-        self, work: Callable[[Connection], Awaitable[Result]], *, in_transaction: bool, may_repeat: bool
+        self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None, may_repeat: bool
     ) -> Result:
         try:
-            return await self._attempt(work, in_transaction=in_transaction)
+            return await self._attempt(work, begin=begin)
         except Exception as error:
             if not (is_retriable_conflict(error) or (may_repeat and is_connection_lost(error))):
                 raise _domain_error(error) from error
         try:
-            return await self._attempt(work, in_transaction=in_transaction)
+            return await self._attempt(work, begin=begin)
         except Exception as error:
             raise _domain_error(error) from error
 
     async def _attempt[Result](
-        self, work: Callable[[Connection], Awaitable[Result]], *, in_transaction: bool
+        self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None
     ) -> Result:
         pool = self.pool
         connection = await self._borrow(pool)
         give_back = pool.release
         try:
-            if not in_transaction:
+            if begin is None:
                 return await work(connection)
-            async with transaction(connection, self._transaction_sql):
+            async with transaction(connection, begin):
                 return await work(connection)
         except TimeoutError:
             # The server may still be at it, or be gone without a word: no more use of this connection.

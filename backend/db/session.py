@@ -16,34 +16,29 @@ _IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
 
 
 @contextlib.asynccontextmanager
-async def transaction(
-    connection: asyncpg.Connection[asyncpg.Record], first_sql: str = ""
-) -> AsyncIterator[None]:
+async def transaction(connection: asyncpg.Connection[asyncpg.Record], begin: str) -> AsyncIterator[None]:
     """Commit what the block does; roll back where it raises.
 
-    asyncpg's own block hides the first error behind that of a failing rollback, and leaves a
-    connection whose rollback failed in use.
+    asyncpg's own block hides the first error behind that of a failing rollback, leaves a
+    connection whose rollback failed in use, and takes a round trip more.
 
     Args:
         connection: Ours alone until the block ends.
-        first_sql: Run at the start, without parameters.
+        begin: Begins the transaction, and may set what holds in it: one round trip for all.
     """
-    block = connection.transaction()
-    await block.start()
     try:
-        if first_sql:
-            await connection.execute(first_sql)
+        await connection.execute(begin)
         yield
     except TimeoutError:
         # The pool closes this connection: asking a silent server to roll back would take as long again.
         raise
     except BaseException:
         try:
-            await block.rollback()
+            await connection.execute("ROLLBACK")
         except Exception:  # noqa: BLE001 - whatever it was, this connection must not be used again
             connection.terminate()
         raise
-    await block.commit()
+    await connection.execute("COMMIT")
 
 
 def server_settings(settings: Settings) -> dict[str, str]:
@@ -57,4 +52,4 @@ def server_settings(settings: Settings) -> dict[str, str]:
 
 def settings_sql(settings: Settings) -> str:
     """Return the same limits as SQL for one transaction, for poolers that take no start-up parameters."""
-    return "; ".join(f"SET LOCAL {name} = {value}" for name, value in server_settings(settings).items())
+    return "".join(f"SET LOCAL {name} = {value};" for name, value in server_settings(settings).items())

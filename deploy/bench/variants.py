@@ -36,8 +36,9 @@ class Variant:
 
     Attributes:
         name: In the report.
-        peer: Module of deploy/bench/peers; None: the service itself under Gunicorn.
+        peer: Module of deploy/bench/peers; None: the service itself.
         routes: Which it answers.
+        under_gunicorn: Run by our Gunicorn configuration, as the service is; else by uvicorn alone.
         token: The kind of token that it takes.
         environment: Settings besides those of all.
         root: Folder of the checkout that it is taken from.
@@ -46,6 +47,7 @@ class Variant:
     name: str
     peer: str | None = None
     routes: tuple[str, ...] = ROUTES
+    under_gunicorn: bool = True
     token: str = "HS256"  # noqa: S105 - the name of an algorithm
     environment: Mapping[str, str] = field(default_factory=dict)
     root: Path = _ROOT
@@ -54,10 +56,11 @@ class Variant:
 VARIANTS = (
     Variant("ours"),
     Variant("ours, EdDSA", token="EdDSA"),  # noqa: S106 - the name of an algorithm
-    Variant("ours, unobserved", "unobserved"),
-    Variant("bare", "bare"),
-    Variant("raw", "raw", ("list", "get")),
-    Variant("conventional", "conventional"),
+    Variant("ours, unobserved", "unobserved", environment={"OTEL_SDK_DISABLED": "true"}),
+    Variant("ours, layers", "layers", under_gunicorn=False),
+    Variant("bare", "bare", under_gunicorn=False),
+    Variant("raw", "raw", ("list", "get"), under_gunicorn=False),
+    Variant("conventional", "conventional", under_gunicorn=False),
 )
 
 
@@ -108,10 +111,10 @@ async def run_server(
     port, ops_port = _free_ports()
     folder = folder / variant.name.replace(", ", "-").replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    if variant.peer is None:
-        arguments = ["gunicorn", "--config", "python:backend.process.gunicorn_conf", "backend.main:app"]
+    module = "backend.main:app" if variant.peer is None else f"deploy.bench.peers.{variant.peer}:app"
+    if variant.under_gunicorn:
+        arguments = ["gunicorn", "--config", "python:backend.process.gunicorn_conf", module]
     else:
-        module = f"deploy.bench.peers.{variant.peer}:app"
         arguments = ["uvicorn", module, "--no-access-log", "--port", str(port), "--log-level", "warning"]
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -76,10 +76,21 @@ async def test_the_conventional_service_answers_as_ours_does(place: Place) -> No
     assert len(expected["search"][1]["tasks"]) == 3
 
 
+async def test_the_unobserved_service_is_ours_and_says_nothing(place: Place) -> None:
+    async with client_of(place, "ours") as ours, client_of(place, "ours, unobserved") as unobserved:
+        for name in ("/361", "?limit=5", "/99999999"):
+            said, expected = await unobserved.get(TASKS + name), await ours.get(TASKS + name)
+            assert said.status_code == expected.status_code
+            assert said.headers.keys() == expected.headers.keys()
+            assert said.json() | {"request_id": ""} == expected.json() | {"request_id": ""}
+    assert '"event":"request"' in (place.folder / "ours" / "log").read_text()
+    assert '"event":"request"' not in (place.folder / "ours-unobserved" / "log").read_text()
+
+
 async def test_handlers_without_layers_read_the_same_rows(place: Place) -> None:
-    async with client_of(place, "raw") as raw, client_of(place, "ours, unobserved") as unobserved:
-        assert (await raw.get(TASKS)).json()["tasks"] == (await unobserved.get(TASKS)).json()["tasks"]
-        assert (await raw.get(f"{TASKS}/361")).json() == (await unobserved.get(f"{TASKS}/361")).json()
+    async with client_of(place, "raw") as raw, client_of(place, "ours, layers") as layers:
+        assert (await raw.get(TASKS)).json()["tasks"] == (await layers.get(TASKS)).json()["tasks"]
+        assert (await raw.get(f"{TASKS}/361")).json() == (await layers.get(f"{TASKS}/361")).json()
 
 
 async def test_constants_have_the_shape_of_our_answers(place: Place) -> None:

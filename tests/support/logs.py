@@ -22,7 +22,7 @@ def restored_logging() -> Iterator[None]:
         yield
     finally:
         structlog.reset_defaults()
-        service_logging._access = structlog.get_logger("access")
+        service_logging._write_access = service_logging._write_unconfigured
         root.handlers[:] = handlers
         root.setLevel(level)
         for logger in map(logging.getLogger, _CONFIGURED):

@@ -32,6 +32,17 @@ class TraceMiddleware:
         if tracer is None or scope["type"] != "http" or scope["path"] in UNMEASURED_ROUTES:
             await self._app(scope, receive, send)
             return
+        span = _start(tracer, scope)
+        identity = span.get_span_context()
+        state = scope.setdefault("state", {})
+        state["trace_id"] = trace.format_trace_id(identity.trace_id)
+        state["is_sampled"] = identity.trace_flags.sampled
+        if span.is_recording():
+            await self._record(span, scope, receive, send)
+        else:  # nobody would ever see what is made beneath it
+            await self._app(scope, receive, send)
+
+    async def _record(self, span: Span, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
 
         async def send_noting_status(message: Message) -> None:
@@ -40,10 +51,6 @@ class TraceMiddleware:
                 status = message["status"]
             await send(message)
 
-        span = _start(tracer, scope)
-        identity = span.get_span_context()
-        scope.setdefault("state", {})["trace_id"] = trace.format_trace_id(identity.trace_id)
-        scope["state"]["is_sampled"] = identity.trace_flags.sampled
         token = context.attach(trace.set_span_in_context(span))
         error: str | None = None
         try:
@@ -53,8 +60,7 @@ class TraceMiddleware:
             raise
         finally:
             context.detach(token)
-            if span.is_recording():
-                _finish(span, scope, status, error)
+            _finish(span, scope, status, error)
             span.end()
 
 

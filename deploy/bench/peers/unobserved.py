@@ -1,49 +1,20 @@
-"""Our routes, service and data layer alone: no tokens, access log, metrics of requests or spans."""
+"""The whole service, run as ever, without metrics of requests and statements, access log and traces."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from fastapi import FastAPI
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from backend.api import problems
-from backend.api.faults import FaultInjector
-from backend.api.routers import tasks
-from backend.auth.principal import Principal
-from backend.config import load_settings
-from backend.db.database import Database
-from backend.db.task_repository import TaskRepository
-from backend.services.task_service import TaskService
+from backend import main
+from backend.api.middleware.measure import MeasureMiddleware
+from backend.api.middleware.tracing import TraceMiddleware
+from backend.db import database, statement
 
 __all__ = ["app"]
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the pool."""
-    database = Database(load_settings())
-    await database.start()
-    app.state.task_service = TaskService(TaskRepository(database))
-    yield
-    await database.stop()
+def _nothing(*_arguments: object) -> None: ...
 
 
-class BelieveThePath:
-    """Takes everyone for the user whose tasks they ask for."""
+for module, name in ((database, "observe_connection_wait"), (statement, "observe_statement")):
+    setattr(module, name, _nothing)
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+_OBSERVERS: tuple[object, ...] = (MeasureMiddleware, TraceMiddleware)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/"):
-            scope["state"]["principal"] = Principal(scope["path"].split("/")[2])
-        await self._app(scope, receive, send)
-
-
-# No override of a dependency: FastAPI analyses the replacement anew with each request.
-app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
-app.router.routes[:0] = tasks.router.routes
-app.state.faults = FaultInjector(error_rate=0, latency_seconds=0)
-problems.install(app)
+app = main.app
+app.user_middleware = [each for each in app.user_middleware if each.cls not in _OBSERVERS]
