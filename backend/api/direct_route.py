@@ -44,7 +44,7 @@ async def _values(
     for each in dependant.dependencies:
         call = each.call
         if call not in solved:
-            solved[call] = await call(**await _values(each, request, solved))  # type: ignore[misc]  # never None here
+            solved[call] = await call(**await _values(each, request, solved))  # type: ignore[misc]  # a function, as _refuse_unknown saw
         if each.name is not None:
             values[each.name] = solved[call]
     errors: list[Any] = []

@@ -62,7 +62,8 @@ class Database:
         """
         asyncio.get_running_loop().set_exception_handler(_forget_abandoned_lookups)
         self._through_pooler = self._address().transaction_pooler
-        self._begin = f"BEGIN; {settings_sql(self._settings) if self._through_pooler else ''}"
+        if self._through_pooler:
+            self._begin = "BEGIN;" + settings_sql(self._settings)
         self._pool = ConnectionPool(
             self._connect,
             max_size=self._settings.database_pool_max_size,
@@ -104,8 +105,9 @@ class Database:
         async def work(connection: Connection) -> list[asyncpg.Record]:
             return await statement.fetch(connection, values)
 
-        in_transaction = self._through_pooler or replan
-        begin = self._begin + (_REPLAN if replan else "") if in_transaction else None
+        begin = self._begin if self._through_pooler else None
+        if replan:
+            begin = self._begin + _REPLAN
         return await self._run(work, begin=begin, may_repeat=may_repeat)
 
     async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:

@@ -23,8 +23,8 @@ type Connection = asyncpg.Connection[asyncpg.Record]
 class ConnectionPool:
     """Lends connections, the one that was used last first.
 
-    asyncpg's own pool lends to whoever asks next, past those who wait, and costs two thirds of
-    what the statement costs (docs/decisions/0027-connection-pool.md).
+    asyncpg's own pool lends to whoever asks next, past those who wait, and nearly doubles
+    what a statement costs (docs/decisions/0027-connection-pool.md).
 
     Args:
         connect: Opens a connection.

@@ -1,4 +1,4 @@
-"""Times between PostgreSQL and Python: asyncpg's own way takes twice as long, and a page has a hundred of them."""
+"""Times between PostgreSQL and Python: asyncpg's own way is slower, and a page has a hundred of them."""
 
 from __future__ import annotations
 

@@ -32,17 +32,18 @@ def configure_logging(settings: Settings) -> None:
         settings: `environment` decides between JSON and readable lines, `log_level` the least level.
     """
     production = settings.environment == "production"
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    # One write call of bytes a line; the standard library's handlers cost three times as much.
+    logger_factory = structlog.BytesLoggerFactory() if production else structlog.PrintLoggerFactory()
     logging.config.dictConfig(logging_dictionary(settings))
     structlog.configure(
         processors=[*_shared(production=production), *_renderers(production=production, as_bytes=True)],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.log_level]
-        ),
-        # One write call of bytes a line; the standard library's handlers cost three times as much.
-        logger_factory=structlog.BytesLoggerFactory() if production else structlog.PrintLoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=logger_factory,
     )
-    global _write_access  # noqa: PLW0603 - logging belongs to the process
-    _write_access = _access_writer(settings)
+    global _write_access  # noqa: PLW0603 - a process has one log, as structlog's own configuration is global
+    is_written = level <= logging.INFO
+    _write_access = _access_writer(logger_factory(), production=production) if is_written else _write_nothing
 
 
 def logging_dictionary(settings: Settings) -> dict[str, Any]:
@@ -116,19 +117,17 @@ def access_log(
     )
 
 
-def _access_writer(settings: Settings) -> Callable[[EventDict], None]:
+def _access_writer(logger: WrappedLogger, *, production: bool) -> Callable[[EventDict], None]:
     """Return what writes an access line: by the same renderer, without the processors that have nothing to add."""
-    if logging.getLevelNamesMapping()[settings.log_level] > logging.INFO:
-        return lambda _event: None
-    production = settings.environment == "production"
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     (render,) = _renderers(production=production, as_bytes=True)
-    logger: Any = structlog.BytesLogger() if production else structlog.PrintLogger()
 
     def write(event: EventDict) -> None:
-        logger.info(render(logger, "info", stamp(logger, "info", event)))
+        logger.info(render(logger, "info", _stamp(logger, "info", event)))
 
     return write
+
+
+def _write_nothing(_event: EventDict) -> None: ...
 
 
 def _write_unconfigured(event: EventDict) -> None:
@@ -138,11 +137,14 @@ def _write_unconfigured(event: EventDict) -> None:
 _write_access: Callable[[EventDict], None] = _write_unconfigured
 
 
+_stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
 def _shared(*, production: bool) -> list[Processor]:
     processors: list[Processor] = [
         _add_request,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
     ]
     return [*processors, _describe_exception] if production else processors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from backend.db import pool as pool_module
 from backend.db.address import parse_address
 from backend.db.pool import ConnectionPool
+from tests.support.workers import until
 
 
 @asynccontextmanager
@@ -30,10 +31,10 @@ async def pool_of(url: str, **options: Any) -> AsyncIterator[ConnectionPool]:
             await pool.close()
 
 
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not is_true():  # noqa: ASYNC110 - the pool tells nobody
-            await asyncio.sleep(0.01)
+async def until_size_is(size: int, pool: ConnectionPool) -> None:
+    async with until(5) as pause:
+        while pool.size != size:
+            await pause()
 
 
 async def server_process(pool: ConnectionPool) -> int:
@@ -87,7 +88,7 @@ async def test_a_connection_that_the_server_closed_is_not_lent(database_url: str
         killed = second.get_server_pid()
         pool.release(second)
         await first.fetch("SELECT pg_terminate_backend($1)", killed)
-        await until(lambda: pool.size == 1)
+        await until_size_is(1, pool)
         assert pool.idle_size == 0
         assert await server_process(pool) != killed
         pool.release(first)
@@ -109,10 +110,10 @@ async def test_idle_connections_are_closed(database_url: str) -> None:
         pool.release(first)
         await asyncio.sleep(0.1)
         pool.release(second)
-        await until(lambda: pool.size == 1)
+        await until_size_is(1, pool)
         assert first.is_closed()
         assert not second.is_closed()
-        await until(lambda: pool.size == 0)
+        await until_size_is(0, pool)
         assert second.is_closed()
 
 

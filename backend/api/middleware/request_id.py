@@ -37,9 +37,10 @@ class RequestIdMiddleware:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        trace_id = state.get("trace_id")
-        context = {"request_id": request_id} | ({"trace_id": trace_id} if trace_id is not None else {})
-        token = request_context.set(context)
+        # The trace's id is there while tracing is on.
+        token = request_context.set(
+            {name: state[name] for name in ("request_id", "trace_id") if name in state}
+        )
         try:
             await self._app(scope, receive, send_with_id)
         finally:

@@ -42,7 +42,7 @@ class BelieveThePath:
         await self._app(scope, receive, send)
 
 
-# No override of a dependency: FastAPI analyses the replacement anew with each request.
+# The principal comes from a middleware: direct routes know no overrides of dependencies.
 app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
 app.router.routes[:0] = tasks.router.routes
 app.state.faults = FaultInjector(error_rate=0, latency_seconds=0)
