@@ -5,6 +5,8 @@ from typing import override
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from backend.process.joining_transport import JoiningTransport
+
 __all__ = ["HEAD_MAX_BYTES", "HEAD_TIMEOUT_SECONDS", "BoundedHttpProtocol"]
 
 HEAD_MAX_BYTES = 32 * 1024
@@ -28,7 +30,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # narrowed by uvicorn too
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]  # what uvicorn uses of one
         self._start_timer()
 
     @override

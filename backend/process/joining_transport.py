@@ -1,0 +1,66 @@
+"""A connection's transport that writes once for each turn of the event loop."""
+
+from asyncio import AbstractEventLoop, Transport
+
+__all__ = ["JoiningTransport"]
+
+_MOST_BYTES = 64 * 1024
+"""That wait; more goes out at once, so that a slow reader is noticed while an answer is made."""
+
+
+class JoiningTransport:
+    """Writes to a connection at once what one turn of the event loop has for it.
+
+    uvicorn writes head and body of an answer one after the other, and uvloop makes a system call of
+    each: for a small answer the dearest thing that a worker does (docs/decisions/0029-one-write.md).
+
+    Args:
+        transport: The connection's.
+        loop: Runs it.
+    """
+
+    __slots__ = (
+        "_loop",
+        "_size",
+        "_transport",
+        "_waiting",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        """Send this, with all else that is written in this turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(data)
+        self._size += len(data)
+        if self._size > _MOST_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        """Close the connection, once all that was written is sent."""
+        self._flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._waiting.clear()
+        self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._transport.write(b"".join(self._waiting))
+            self._waiting.clear()
+            self._size = 0
