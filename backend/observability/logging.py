@@ -15,6 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from backend.config import Settings
 from backend.errors import DomainError
+from backend.observability.joined_lines import JoinedLines
 
 __all__ = ["access_log", "configure_logging", "logging_dictionary", "request_context"]
 
@@ -120,9 +121,10 @@ def access_log(
 def _access_writer(logger: WrappedLogger, *, production: bool) -> Callable[[EventDict], None]:
     """Return what writes an access line: by the same renderer, without the processors that have nothing to add."""
     (render,) = _renderers(production=production, as_bytes=True)
+    write_line = JoinedLines(logger.info).write if production else logger.info
 
     def write(event: EventDict) -> None:
-        logger.info(render(logger, "info", _stamp(logger, "info", event)))
+        write_line(render(logger, "info", _stamp(logger, "info", event)))
 
     return write
 

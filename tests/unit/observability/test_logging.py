@@ -1,5 +1,6 @@
 """Log lines: one JSON object each, with the request's id, and without what is not for logs."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_a_line_carries_the_id_of_the_request_that_it_belongs_to(output: Output)
     assert [line.get("trace_id") for line in lines] == ["trace-1", "trace-1", None]
 
 
-def test_the_access_line_says_who_what_and_how_long(output: Output) -> None:
+async def test_the_access_line_says_who_what_and_how_long(output: Output) -> None:
     configure_logging(production())
     access_log(
         request_id="request-1",
@@ -81,6 +82,7 @@ def test_the_access_line_says_who_what_and_how_long(output: Output) -> None:
         status=200,
         duration_ms=1.23456,
     )
+    await asyncio.sleep(0)
     (line,) = output.lines()
     del line["timestamp"]
     assert line == {
