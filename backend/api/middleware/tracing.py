@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 
 from opentelemetry import context, trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.middleware.measure import UNMEASURED_ROUTES
-from backend.observability.tracing import request_tracer
+from backend.api.request_headers import header_values
+from backend.observability.tracing import request_tracer, start_request_span
 
 __all__ = ["TraceMiddleware"]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
-_PROPAGATED = (b"traceparent", b"tracestate")
+_NO_PARENT = context.Context()
 _SERVER_ERROR = 500
 
 
@@ -32,12 +33,12 @@ class TraceMiddleware:
         if tracer is None or scope["type"] != "http" or scope["path"] in UNMEASURED_ROUTES:
             await self._app(scope, receive, send)
             return
-        span = _start(tracer, scope)
-        identity = span.get_span_context()
+        trace_id, span = start_request_span(tracer, scope["method"], _parent(scope))
         state = scope.setdefault("state", {})
-        state["trace_id"] = trace.format_trace_id(identity.trace_id)
-        state["is_sampled"] = identity.trace_flags.sampled
-        if span.is_recording():
+        state["trace_id"] = trace.format_trace_id(trace_id)
+        state["is_sampled"] = span is not None
+        if span is not None:
+            span.set_attributes(_attributes(scope))
             await self._record(span, scope, receive, send)
         else:  # nobody would ever see what is made beneath it
             await self._app(scope, receive, send)
@@ -64,13 +65,13 @@ class TraceMiddleware:
             span.end()
 
 
-def _start(tracer: Tracer, scope: Scope) -> Span:
-    given = {
-        name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _PROPAGATED
-    }
-    parent = _PROPAGATOR.extract(given) if given else None
-    return tracer.start_span(
-        scope["method"], parent, SpanKind.SERVER, _attributes(scope), record_exception=False
+def _parent(scope: Scope) -> context.Context:
+    """Return the caller's trace, or nothing."""
+    traceparent = header_values(scope, b"traceparent")
+    if not traceparent:
+        return _NO_PARENT
+    return _PROPAGATOR.extract(
+        {"traceparent": traceparent, "tracestate": header_values(scope, b"tracestate")}, _NO_PARENT
     )
 
 
