@@ -1,14 +1,18 @@
 """A route that calls its dependencies itself: FastAPI's general solver costs more than the rest of a request."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, override
 
 from fastapi import Request
+from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette._utils import get_route_path
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 __all__ = ["DirectRoute"]
@@ -27,40 +31,69 @@ class DirectRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        _refuse_unknown(self.dependant)
+        self._calls: list[_Call] = []
+        _append(self._calls, self.dependant)
         self.app = self._answer
 
+    @override
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # FastAPI looks for much else before it looks at the path, and most requests are another route's.
+        if self.path_regex.match(get_route_path(scope)) is None:
+            return Match.NONE, {}
+        return super().matches(scope)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        values = await _values(self.dependant, Request(scope, receive, send), {})
-        response = await self.endpoint(**values)
-        await response(scope, receive, send)
+        request = Request(scope, receive, send)
+        results: list[Any] = []
+        for call in self._calls:
+            results.append(await call.function(**call.arguments(request, results)))
+        await results[-1](scope, receive, send)
 
 
-async def _values(
-    dependant: Dependant, request: Request, solved: dict[Callable[..., Any] | None, Any]
-) -> dict[str, Any]:
-    """Return the arguments of a function; each dependency is called once, and before parameters are read."""
-    values: dict[str, Any] = {}
-    for each in dependant.dependencies:
-        call = each.call
-        if call not in solved:
-            solved[call] = await call(**await _values(each, request, solved))  # type: ignore[misc]  # a function, as _refuse_unknown saw
-        if each.name is not None:
-            values[each.name] = solved[call]
-    errors: list[Any] = []
-    for field in dependant.path_params:
-        values[field.name], found = field.validate(
-            request.scope["path_params"][field.alias], loc=("path", field.alias)
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A dependency, or at last the route's own function, and where its arguments come from."""
+
+    function: Callable[..., Any]
+    results: list[tuple[str, int]]
+    path_params: list[ModelField]
+    query_params: list[ModelField]
+    request_name: str | None
+
+    def arguments(self, request: Request, results: list[Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {name: results[place] for name, place in self.results}
+        errors: list[Any] = []
+        for field in self.path_params:
+            given = request.scope["path_params"][field.alias]
+            values[field.name], found = field.validate(given, loc=("path", field.alias))
+            errors += found
+        for field in self.query_params:
+            values[field.name], found = field.validate(dict(request.query_params), loc=("query",))
+            errors += found
+        if errors:
+            raise RequestValidationError(errors)
+        if self.request_name is not None:
+            values[self.request_name] = request
+        return values
+
+
+def _append(calls: list[_Call], dependant: Dependant) -> int:
+    """Add a function behind those that it depends on, each of them once, and return its place."""
+    _refuse_unknown(dependant)
+    results = [(each.name, _append(calls, each)) for each in dependant.dependencies]
+    for place, call in enumerate(calls):
+        if call.function is dependant.call:
+            return place
+    calls.append(
+        _Call(
+            dependant.call,  # type: ignore[arg-type]  # a function, as _refuse_unknown saw
+            [(name, place) for name, place in results if name is not None],
+            dependant.path_params,
+            dependant.query_params,
+            dependant.request_param_name,
         )
-        errors += found
-    for field in dependant.query_params:
-        values[field.name], found = field.validate(dict(request.query_params), loc=("query",))
-        errors += found
-    if errors:
-        raise RequestValidationError(errors)
-    if dependant.request_param_name is not None:
-        values[dependant.request_param_name] = request
-    return values
+    )
+    return len(calls) - 1
 
 
 def _refuse_unknown(dependant: Dependant) -> None:
@@ -81,5 +114,3 @@ def _refuse_unknown(dependant: Dependant) -> None:
         raise TypeError(
             f"{dependant.call} needs FastAPI's own route: it is not async, or has other parameters."
         )
-    for each in dependant.dependencies:
-        _refuse_unknown(each)
