@@ -8,11 +8,11 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from backend.api import openapi, problems
 from backend.api.faults import FaultInjector
 from backend.api.middleware.body_limit import BodyLimitMiddleware
+from backend.api.middleware.cross_origin import CrossOriginMiddleware
 from backend.api.middleware.jwt_auth import JwtAuthMiddleware
 from backend.api.middleware.measure import MeasureMiddleware
 from backend.api.middleware.ops_port import OpsPortMiddleware
@@ -116,7 +116,7 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
             ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
         ),
         Middleware(
-            CORSMiddleware,
+            CrossOriginMiddleware,
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
             allow_methods=[*HTTPMethod],

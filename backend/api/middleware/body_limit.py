@@ -3,10 +3,10 @@
 import asyncio
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import HttpError, problem_response
+from backend.api.request_headers import header_values
 
 __all__ = ["BodyLimitMiddleware"]
 
@@ -29,8 +29,8 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if int(announced) > self._max_bytes:  # the server has checked that it is a number
+        announced = header_values(scope, b"content-length")
+        if announced and int(announced[0]) > self._max_bytes:  # the server has checked that it is a number
             await problem_response(scope, self._too_large())(scope, receive, send)
             return
         received, complete = 0, False

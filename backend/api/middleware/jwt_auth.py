@@ -1,9 +1,9 @@
 """Lets nothing under `/api/` pass without a verified token: 401 before the body is read."""
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api.problems import problem_response
+from backend.api.request_headers import header_values
 from backend.auth.tokens import TokenVerifier
 from backend.errors import InvalidToken, SigningKeysUnavailable
 
@@ -25,7 +25,7 @@ class JwtAuthMiddleware:
         """Serve one request."""
         if scope["type"] == "http" and scope["path"].startswith("/api/"):
             try:
-                principal = await self._verifier.verify(_bearer_token(Headers(scope=scope)))
+                principal = await self._verifier.verify(_bearer_token(header_values(scope, b"authorization")))
             except (InvalidToken, SigningKeysUnavailable) as error:
                 await problem_response(scope, error)(scope, receive, send)
                 return
@@ -33,9 +33,8 @@ class JwtAuthMiddleware:
         await self._app(scope, receive, send)
 
 
-def _bearer_token(headers: Headers) -> str:
+def _bearer_token(given: list[str]) -> str:
     """Return the credential of `Authorization: Bearer …` (RFC 6750 §2.1)."""
-    given = headers.getlist("authorization")
     if not given:
         raise InvalidToken("Send your token as Authorization: Bearer <token>.")
     scheme, _, token = given[0].partition(" ")

@@ -1,11 +1,11 @@
 """Gives every request an id: the caller's `X-Request-ID` where it is fit for a log, else a new one."""
 
-import os
+import random
 import re
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.api.request_headers import header_values
 from backend.observability.logging import request_context
 
 __all__ = ["RequestIdMiddleware"]
@@ -14,9 +14,9 @@ _FIT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts `request_id` into the request's state, the log's context, and the answer's `X-Request-ID`.
+    """Puts `request_id` into the request's state and the log's context.
 
-    Lies within the span, whose trace the log's context names too.
+    Lies within the span, whose trace the log's context names too. The answer gets it from `ResponseHeadersMiddleware`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,21 +27,16 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _FIT.fullmatch(given) else os.urandom(16).hex()
+        given = next(iter(header_values(scope, b"x-request-id")), "")
+        # No secret, and random numbers of the kernel cost a system call.
+        request_id = given if _FIT.fullmatch(given) else f"{random.getrandbits(128):032x}"
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-            await send(message)
-
         # The trace's id is there while tracing is on.
         token = request_context.set(
             {name: state[name] for name in ("request_id", "trace_id") if name in state}
         )
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send)
         finally:
             request_context.reset(token)

@@ -1,4 +1,4 @@
-"""What every answer carries: security headers, and the request to leave while the worker drains."""
+"""What every answer carries: its request's id, security headers, and the request to leave while the worker drains."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +15,7 @@ _CLOSE = (b"connection", b"close")
 
 
 class ResponseHeadersMiddleware:
-    """Adds headers to each answer.
+    """Adds headers to each answer; lies within `RequestIdMiddleware`.
 
     Args:
         drain: While it is active, answers ask the client to close the connection (RFC 9112 §9.6),
@@ -40,7 +40,8 @@ class ResponseHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), *_ALWAYS]
+                request_id: str = scope["state"]["request_id"]
+                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), *_ALWAYS]
                 if scope["scheme"] == "https":
                     headers += self._secure
                 if self._drain.active:
