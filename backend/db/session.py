@@ -42,11 +42,13 @@ async def transaction(connection: asyncpg.Connection[asyncpg.Record], begin: str
 
 
 def server_settings(settings: Settings) -> dict[str, str]:
-    """Return the limits that PostgreSQL itself keeps, in its units (milliseconds)."""
+    """Return the limits that PostgreSQL itself keeps, in its units (milliseconds), and how it is to plan."""
     return {
         "statement_timeout": str(round(settings.database_statement_timeout_seconds * 1000)),
         "lock_timeout": str(round(settings.database_lock_timeout_seconds * 1000)),
         "idle_in_transaction_session_timeout": str(_IDLE_IN_TRANSACTION_MILLISECONDS),
+        # Each statement is read in one order from one index: to plan it anew for its values would find the same.
+        "plan_cache_mode": "force_generic_plan",
     }
 
 

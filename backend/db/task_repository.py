@@ -34,13 +34,8 @@ class TaskRepository:
         self, user_id: str, query: TaskQuery, *, after: Position | None, row_count: int
     ) -> list[TaskRecord]:
         """Return up to `row_count` tasks in the query's order, those behind `after` only."""
-        statement = tasks.select_page(
-            query.sort,
-            query.order or "desc",
-            filtered=query.completed is not None,
-            searching=bool(query.search),
-            continued=after is not None,
-        )
+        order = query.order or "desc"
+        filtered, continued = query.completed is not None, after is not None
         values: dict[str, Any] = {"user_id": user_id, "row_count": row_count}
         if query.completed is not None:
             values["completed"] = query.completed
@@ -51,8 +46,17 @@ class TaskRepository:
                 after.key if isinstance(after.key, str) else _EPOCH + timedelta(microseconds=after.key)
             )
             values["after_id"] = after.id
+        if query.search:
+            near = tasks.search_near(query.sort, order, filtered=filtered, continued=continued)
+            rows = await self._database.fetch(near, may_repeat=True, **values)
+            matching = [TaskRecord(*row[:-2]) for row in rows if row["matches"]]
+            if len(matching) == row_count or not (rows and rows[-1]["ends"]):
+                return matching
+        page = tasks.select_page(
+            query.sort, order, filtered=filtered, searching=bool(query.search), continued=continued
+        )
         # A rare text is found by its trigrams, a common one in the list's order: only the text tells which.
-        rows = await self._database.fetch(statement, may_repeat=True, replan=bool(query.search), **values)
+        rows = await self._database.fetch(page, may_repeat=True, replan=bool(query.search), **values)
         return [TaskRecord(*row) for row in rows]
 
     async def get(self, user_id: str, task_id: int) -> StoredTask | None:

@@ -10,12 +10,14 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     DateTime,
+    Select,
     Text,
     bindparam,
     case,
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -26,7 +28,10 @@ from backend.db.statement import Statement
 from backend.models.task import SORT_KEYS, TASKS
 from backend.schemas.task_page import Order, Sort
 
-__all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "select_page"]
+__all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "search_near", "select_page"]
+
+_NEAR_ROWS = 200
+"""How many tasks a search reads before it thinks of an index: some 0.2 ms of PostgreSQL's time."""
 
 _COLUMNS = [
     TASKS.c[name]
@@ -112,18 +117,72 @@ def select_page(sort: Sort, order: Order, *, filtered: bool, searching: bool, co
         searching: Only tasks with the pattern in title or description.
         continued: Only tasks after the position (`after_key`, `after_id`).
     """
-    key = SORT_KEYS[sort]
+    statement = _tasks(sort, order, filtered=filtered, continued=continued)
+    if searching:
+        statement = statement.where(_has_pattern(TASKS.c))
+    return Statement("select tasks", statement.order_by(*_ordering(sort, order)).limit(_row_count))
+
+
+@cache
+def search_near(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Statement:
+    """Return the statement that searches the next 200 tasks only, which costs little whatever the text is.
+
+    Its rows have two columns more than a task: whether it `matches`, and whether the search `ends` here. A row of
+    the second kind comes last, matching or not, where there may be more tasks behind it.
+
+    Args:
+        sort: As `select_page` takes it, and so the rest.
+        order: Its direction.
+        filtered: Only tasks with the given `completed`.
+        continued: Only tasks after the position.
+    """
+    ordering = _ordering(sort, order)
+    near = (
+        _tasks(sort, order, filtered=filtered, continued=continued)
+        .add_columns(
+            SORT_KEYS[sort].label("sort_key"), func.row_number().over(order_by=ordering).label("place")
+        )
+        .order_by(*ordering)
+        # Not a parameter: the plan that is kept for all values must know it.
+        .limit(literal_column(str(_NEAR_ROWS)))
+        .subquery()
+    )
+    matches, ends = _has_pattern(near.c), near.c.place == literal_column(str(_NEAR_ROWS))
+    return Statement(
+        "search tasks",
+        select(*(near.c[each.name] for each in _COLUMNS), matches.label("matches"), ends.label("ends"))
+        .where(or_(matches, ends))
+        .order_by(*_directed(order, near.c.sort_key, near.c.id))
+        .limit(_row_count),
+    )
+
+
+_row_count = _parameter("row_count", BigInteger)
+
+
+def _tasks(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Select[Any]:
+    """Return the select of a user's tasks, without order and limit."""
     statement = select(*_COLUMNS).where(TASKS.c.user_id == _user_id)
     if filtered:
         statement = statement.where(TASKS.c.completed == _parameter("completed", Boolean))
-    if searching:
-        pattern = _parameter("pattern", Text)
-        statement = statement.where(or_(TASKS.c.title.ilike(pattern), TASKS.c.description.ilike(pattern)))
     if continued:
         after_key: Any = _parameter("after_key", Text if sort == "title" else DateTime(timezone=True))
         if sort == "title":
             after_key = func.lower(after_key).collate("C")
-        place, after = tuple_(key, TASKS.c.id), tuple_(after_key, _parameter("after_id", BigInteger))
+        place = tuple_(SORT_KEYS[sort], TASKS.c.id)
+        after = tuple_(after_key, _parameter("after_id", BigInteger))
         statement = statement.where(place > after if order == "asc" else place < after)
-    ordering = [key.asc(), TASKS.c.id.asc()] if order == "asc" else [key.desc(), TASKS.c.id.desc()]
-    return Statement("select tasks", statement.order_by(*ordering).limit(_parameter("row_count", BigInteger)))
+    return statement
+
+
+def _has_pattern(columns: Any) -> ColumnElement[bool]:
+    pattern = _parameter("pattern", Text)
+    return or_(columns.title.ilike(pattern), columns.description.ilike(pattern))
+
+
+def _ordering(sort: Sort, order: Order) -> list[Any]:
+    return _directed(order, SORT_KEYS[sort], TASKS.c.id)
+
+
+def _directed(order: Order, *keys: Any) -> list[Any]:
+    return [key.asc() if order == "asc" else key.desc() for key in keys]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from tests.support.service import User
@@ -59,6 +60,56 @@ async def test_walk_of_a_filtered_list(alice: User, query: dict[str, str]) -> No
     pages = [tasks async for tasks in walk(alice, limit=2, **query)]
     assert [len(tasks) for tasks in pages] == [2, 2, 2]
     assert len({task["id"] for tasks in pages for task in tasks}) == 6
+
+
+@pytest.mark.parametrize(("sort", "order"), ORDERS)
+async def test_search_finds_near_and_far(
+    alice: User, connection: "asyncpg.Connection[asyncpg.Record]", sort: str, order: str
+) -> None:
+    """A search reads 200 tasks first, and all of them where these are not enough: nobody can tell from its answers."""
+    await alice.create("Task 0")
+    await connection.execute(
+        # Times and titles in an order that is not that of the ids.
+        """
+        INSERT INTO tasks (user_id, title, description, completed, created_at, updated_at)
+        SELECT $1, 'Task ' || n * 7 % 450, CASE WHEN n % 90 = 0 THEN 'every 90th' WHEN n = 399 THEN NULL ELSE 'n' END,
+            n % 2 = 0, now() - n * 11 % 450 * interval '1 s', now() - n * 13 % 450 * interval '1 s'
+        FROM generate_series(1, 449) AS n
+        """,
+        alice.id,
+    )
+    for text in ("task 4", "every 90th", "nowhere"):
+        for status in ("all", "pending"):
+            every = [
+                task
+                async for tasks in walk(alice, sort=sort, order=order, status=status, limit=200)
+                for task in tasks
+            ]
+            expected = [
+                task["id"]
+                for task in every
+                if text.lower() in f"{task['title']}\n{task['description'] or ''}".lower()
+            ]
+            found = [
+                task["id"]
+                async for tasks in walk(alice, sort=sort, order=order, status=status, search=text, limit=60)
+                for task in tasks
+            ]
+            assert found == expected
+
+
+@pytest.mark.parametrize("place", [199, 200, 201])
+async def test_search_finds_the_last_that_it_reads(
+    alice: User, connection: "asyncpg.Connection[asyncpg.Record]", place: int
+) -> None:
+    await alice.create("Last of all")
+    await connection.execute(
+        "INSERT INTO tasks (user_id, title, created_at) SELECT $1, CASE n WHEN $2 THEN 'Needle' ELSE 'Hay' END,"
+        " now() + interval '1 day' - n * interval '1 s' FROM generate_series(1, 201) AS n",
+        alice.id,
+        place,
+    )
+    assert [task["title"] for task in (await alice.list(search="needle"))["tasks"]] == ["Needle"]
 
 
 async def test_link_header_leads_to_the_same_page(alice: User) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from backend.db.statement import Statement
-from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, select_page
+from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, search_near, select_page
 from backend.schemas.task_page import Order, Sort
 from tests.support.database import Server
 
@@ -161,6 +161,35 @@ async def test_position_in_the_future_or_past_reads_no_more(large: Connection) -
         values = {"user_id": LARGE, "row_count": PAGE, "after_key": time, "after_id": 1}
         plan = await explain(large, statement, "force_generic_plan", **values)
         assert pages(plan) <= MOST_PAGES
+
+
+NEAR_ROWS = 200
+
+
+@pytest.mark.parametrize("pattern", ["%no such text%", "%a%"])
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize(("sort", "order", "filtered", "continued"), VARIANTS)
+async def test_near_search_reads_the_next_tasks_in_order_and_no_more(
+    large: Connection, sort: Sort, order: Order, mode: str, pattern: str, *, filtered: bool, continued: bool
+) -> None:
+    statement = search_near(sort, order, filtered=filtered, continued=continued)
+    values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE, "pattern": pattern}
+    if filtered:
+        values["completed"] = False
+    if continued:
+        values |= await deep_position(large, sort)
+    plan = await explain(large, statement, mode, **values)
+    assert {node["Node Type"] for node in nodes(plan)} <= {
+        "Limit",
+        "Subquery Scan",
+        "WindowAgg",
+        "Index Scan",
+    }
+    assert plan["Actual Rows"] == (PAGE if pattern == "%a%" else 1)
+    (scan,) = (node for node in nodes(plan) if node["Node Type"] == "Index Scan")
+    # A common text ends it as soon as the page is full.
+    assert scan["Actual Rows"] <= (PAGE + 20 if pattern == "%a%" else NEAR_ROWS + 1)
+    assert pages(plan) <= NEAR_ROWS + 12
 
 
 RARE, COMMON = f"%{hashlib.md5(b'777777', usedforsecurity=False).hexdigest()[:12]}%", "%a%"
