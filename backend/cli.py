@@ -26,9 +26,9 @@ from backend.config import (
     load_settings,
 )
 from backend.db.embedded import embedded_postgres
+from backend.db.migration import migrate as migrate_database
 from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
 from backend.db.schema import SchemaState
-from backend.db.schema import migrate as migrate_database
 from backend.db.schema_probe import probe_schema_at
 from backend.main import create_app
 

@@ -28,7 +28,6 @@ from backend.auth.tokens import TokenVerifier
 from backend.config import ConfigurationError, Settings, load_settings
 from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
-from backend.db.schema import migrate
 from backend.db.schema_probe import pool_state
 from backend.db.task_repository import TaskRepository
 from backend.observability.logging import configure_logging
@@ -57,10 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(configure_tracing(settings))
-            url = None
-            if settings.uses_embedded_database:
-                url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-                await migrate(url)
+            url = await stack.enter_async_context(_embedded_database(settings))
             app.state.database = Database(settings, url)
             await app.state.database.start()
             stack.push_async_callback(app.state.database.stop)
@@ -93,6 +89,19 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _embedded_database(settings: Settings) -> AsyncIterator[str | None]:
+    """Yield the address of a PostgreSQL of our own, migrated; None where the settings name another."""
+    if not settings.uses_embedded_database:
+        yield None
+        return
+    from backend.db.migration import migrate  # noqa: PLC0415 - Alembic: 9 MiB that a worker has no use for
+
+    async with embedded_postgres(settings.data_dir) as url:
+        await migrate(url)
+        yield url
 
 
 def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: FastAPI) -> list[Middleware]:

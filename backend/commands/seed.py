@@ -10,7 +10,7 @@ from backend.auth.principal import Principal
 from backend.config import ConfigurationError, Settings, load_settings
 from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
-from backend.db.schema import migrate
+from backend.db.migration import migrate
 from backend.db.task_repository import TaskRepository
 from backend.schemas.task import TaskCreate
 from backend.schemas.task_page import TaskQuery

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from backend.config import ConfigurationError
 from backend.db.failures import is_connection_lost, is_retriable_conflict, translate
-from backend.db.schema import SchemaState, code_revision, migrate, revision_at, schema_state
+from backend.db.migration import migrate
+from backend.db.schema import SchemaState, code_revision, revision_at, schema_state
 from backend.errors import DatabaseTimeout
 
 __all__ = ["MigrationFailed", "WaitedInVain", "migrate_patiently", "wait_until_migrated"]

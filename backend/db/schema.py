@@ -1,17 +1,18 @@
-"""The schema's revision: what the code wants, what the database has, and the way from one to the other."""
+"""The schema's revision: what the code wants, what the database has, and how the two compare."""
 
-import asyncio
+import re
 from enum import StrEnum
+from functools import cache
+from pathlib import Path
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from backend.db.address import parse_address
 from backend.db.statement import Connection
 
-__all__ = ["SchemaState", "code_revision", "database_revision", "migrate", "revision_at", "schema_state"]
+__all__ = ["SchemaState", "code_revision", "database_revision", "revision_at", "schema_state"]
+
+_IDENTIFIER = re.compile(r"""^(revision|down_revision)(?:: [^=]+)? = ["'](\w+)["']""", re.MULTILINE)
 
 
 class SchemaState(StrEnum):
@@ -25,7 +26,7 @@ class SchemaState(StrEnum):
 
 def code_revision() -> str:
     """Return the newest revision that this code knows."""
-    return _scripts().get_current_head() or ""
+    return (_revisions().keys() - _revisions().values()).pop()
 
 
 async def database_revision(connection: Connection) -> str | None:
@@ -54,46 +55,14 @@ def schema_state(revision: str | None) -> SchemaState:
     """Compare a database's revision with the code's."""
     if revision == code_revision():
         return SchemaState.CURRENT
-    known = {script.revision for script in _scripts().walk_revisions()}
-    return SchemaState.BEHIND if revision is None or revision in known else SchemaState.AHEAD
+    return SchemaState.BEHIND if revision is None or revision in _revisions() else SchemaState.AHEAD
 
 
-async def migrate(url: str, *, revision: str = "head") -> str:
-    """Bring a database to a revision.
-
-    Safe to run twice at once: a lock lets one go first, and the other finds nothing to do.
-
-    Args:
-        url: The direct address, with the right to create tables.
-        revision: The one to reach.
-
-    Returns:
-        What was found and done, as a sentence.
-
-    Raises:
-        ConfigurationError: The URL cannot be read, or the database is not fit for the tables.
-        asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: A migration failed; it was rolled back.
-    """
-    before = await revision_at(url)
-    if schema_state(before) is SchemaState.AHEAD:
-        return f"The database is ahead, at {before}; this release knows {code_revision()}. Nothing to do."
-    config = _config()
-    config.attributes["url"] = url
-    # Alembic is synchronous; its env.py opens an event loop of its own.
-    await asyncio.to_thread(command.upgrade, config, revision)
-    after = await revision_at(url)
-    return (
-        f"The database is at {after}."
-        if before == after
-        else f"The database went from {before or 'empty'} to {after}."
-    )
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "backend.db:migrations")
-    return config
-
-
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config())
+@cache
+def _revisions() -> dict[str, str | None]:
+    """Return the one before each revision that this code knows, read from the scripts as Alembic's template writes them."""
+    revisions: dict[str, str | None] = {}
+    for script in (Path(__file__).parent / "migrations/versions").glob("*.py"):
+        named = dict(_IDENTIFIER.findall(script.read_text()))
+        revisions[named["revision"]] = named.get("down_revision")
+    return revisions

@@ -1,7 +1,6 @@
 """Asks the database how its schema stands to the code's, and its pool how it is."""
 
 import asyncio
-from functools import cache
 
 import asyncpg
 
@@ -14,10 +13,6 @@ __all__ = ["is_busy", "pool_state", "probe_schema", "probe_schema_at"]
 
 _CONNECT_SECONDS = 5.0
 
-# Alembic reads its scripts from the disk each time; they do not change while we run.
-_wanted = cache(code_revision)
-_state = cache(schema_state)
-
 
 async def probe_schema(database: Database) -> SchemaState:
     """Return how the schema stands; the metric of it is set on the way.
@@ -26,8 +21,8 @@ async def probe_schema(database: Database) -> SchemaState:
         DomainError: The database does not answer.
     """
     found = await database.transaction(database_revision)
-    set_schema_revision(_wanted(), found)
-    return _state(found)
+    set_schema_revision(code_revision(), found)
+    return schema_state(found)
 
 
 async def probe_schema_at(settings: Settings) -> SchemaState | None:

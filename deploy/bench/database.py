@@ -12,7 +12,7 @@ import asyncpg
 
 from backend.db.address import parse_address
 from backend.db.embedded import embedded_postgres
-from backend.db.schema import migrate
+from backend.db.migration import migrate
 from backend.db.task_statements import GET, INSERT, select_page
 from deploy.bench.variants import SERVER_CORES
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.db.schema import migrate
+from backend.db.migration import migrate
 from tests.support.better_auth import better_auth
 from tests.support.service import running_service, service_settings
 

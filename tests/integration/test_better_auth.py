@@ -13,7 +13,7 @@ import httpx
 import pytest
 from jose import jwt
 
-from backend.db.schema import migrate
+from backend.db.migration import migrate
 from tests.support.better_auth import SECRET, BetterAuth, SignedUp, better_auth
 from tests.support.service import RunningService, running_service, service_settings
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from backend.db.embedded import embedded_postgres
-from backend.db.schema import migrate
+from backend.db.migration import migrate
 from backend.observability.metrics import REGISTRY
 from tests.support.database import UNSAFE_BUT_FAST
 from tests.support.service import RunningService, User, running_service, service_settings

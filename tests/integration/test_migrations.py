@@ -9,10 +9,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from backend.config import ConfigurationError
-from backend.db.schema import SchemaState, code_revision, database_revision, migrate, schema_state
+from backend.db.migration import migrate, migration_config
+from backend.db.schema import SchemaState, code_revision, database_revision, schema_state
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -127,6 +129,13 @@ async def test_database_ahead_is_left_alone(database_url: str) -> None:
     await connection.close()
     assert revision == "of-a-later-release"
     assert schema_state(revision) is SchemaState.AHEAD
+
+
+def test_revisions_are_those_that_alembic_sees() -> None:
+    scripts = ScriptDirectory.from_config(migration_config())
+    assert scripts.get_heads() == [code_revision()]
+    known = {script.revision for script in scripts.walk_revisions()}
+    assert {schema_state(each) for each in known - {code_revision()}} == {SchemaState.BEHIND}
 
 
 async def test_state_of_other_databases(empty_database_url: str) -> None:

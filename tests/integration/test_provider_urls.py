@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from backend.db.schema import code_revision, migrate
+from backend.db.migration import migrate
+from backend.db.schema import code_revision
 from tests.support.service import running_service, service_settings
 from tests.support.tls_proxy import SSL_REQUEST, tls_proxy
 

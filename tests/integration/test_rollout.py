@@ -11,8 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from backend.db.migration import migrate
 from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
-from backend.db.schema import code_revision, migrate
+from backend.db.schema import code_revision
 from tests.support.workers import free_port
 
 COMMAND = Path(sys.executable).with_name("task-service")

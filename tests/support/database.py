@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 
 from backend.db.embedded import embedded_postgres
-from backend.db.schema import migrate
+from backend.db.migration import migrate
 
 __all__ = ["Server", "run_server"]
 
