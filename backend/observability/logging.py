@@ -121,7 +121,7 @@ def access_log(
 def _access_writer(logger: WrappedLogger, *, production: bool) -> Callable[[EventDict], None]:
     """Return what writes an access line: by the same renderer, without the processors that have nothing to add."""
     (render,) = _renderers(production=production, as_bytes=True)
-    write_line = JoinedLines(logger.info).write if production else logger.info
+    write_line: Callable[[Any], object] = JoinedLines(logger.info).write if production else logger.info
 
     def write(event: EventDict) -> None:
         write_line(render(logger, "info", _stamp(logger, "info", event)))

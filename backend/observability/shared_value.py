@@ -16,24 +16,44 @@ class SharedValue:
     """One number, written by the event loop of one process, read by whoever is scraped.
 
     prometheus-client's own takes a lock and asks for the process's id with each count, in case of
-    threads and of a fork after the import: here is neither. It makes eight counts a request.
+    threads and of a fork: here is one thread, and `begin` is told of the fork. It makes eight counts a request.
     """
 
     _multiprocess = True
+    _directory: ClassVar[Path | None] = None
+    _made_before: ClassVar[list["SharedValue"]] = []
     _files: ClassVar[dict[str, Any]] = {}
-    directory: ClassVar[Path]
 
     def __init__(self, kind: str, *names: Any, multiprocess_mode: str = "", **_others: Any) -> None:
         """Find the number, or begin one; the arguments are those that prometheus-client gives its own."""
-        prefix = f"{kind}_{multiprocess_mode}" if kind == "gauge" else kind
-        if prefix not in self._files:
-            path = self.directory / f"{prefix}_{os.getpid()}.db"
-            self._files[prefix] = MmapedDict(str(path))  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
-        file, key = self._files[prefix], mmap_key(*names)
-        self._value: float = file.read_value(key)[0]
-        place = file._positions[key]  # noqa: SLF001 - by its own method, a count costs twice as much
+        self._kind = f"{kind}_{multiprocess_mode}" if kind == "gauge" else kind
+        self._key = mmap_key(*names)
+        self._value = 0.0
+        # The number and its time: here alone, until there is a file for them.
+        self._shared: Any = [0.0, 0.0]
+        if self._directory is None:
+            self._made_before.append(self)
+        else:
+            self._share(self._directory)
+
+    @classmethod
+    def begin(cls, directory: Path) -> None:
+        """Keep the numbers of this process in files of its own: after a worker's fork, before it serves."""
+        cls._directory = directory
+        for value in cls._made_before:
+            value._share(directory)  # noqa: SLF001 - its own class
+        cls._made_before.clear()
+
+    def _share(self, directory: Path) -> None:
+        if self._kind not in self._files:
+            path = directory / f"{self._kind}_{os.getpid()}.db"
+            self._files[self._kind] = MmapedDict(str(path))  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
+        file = self._files[self._kind]
+        self._value += file.read_value(self._key)[0]
+        place = file._positions[self._key]  # noqa: SLF001 - by its own method, a count costs twice as much
         # When the file grows it is mapped once more; what is written through this map is in the file all the same.
         self._shared = memoryview(file._m)[place : place + 16].cast("d")  # noqa: SLF001 - as above
+        self._shared[0] = self._value
 
     def inc(self, amount: float) -> None:
         """Add to the number."""
@@ -59,8 +79,6 @@ class SharedValue:
 
 
 def share_values() -> None:
-    """Keep the numbers of metrics that are made from now on in files, where there are several workers."""
-    directory = metrics_directory()
-    if directory is not None:
-        SharedValue.directory = directory
+    """Make the numbers of metrics fit to be shared, where there are several workers."""
+    if metrics_directory() is not None:
         values.ValueClass = SharedValue

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from typing import Any
 
 from backend.config import ConfigurationError, load_settings
@@ -14,9 +15,12 @@ except ConfigurationError as error:
 _directory = _settings.run_dir.absolute() / "metrics"
 # prometheus-client looks at it when it is imported, which is next; the workers inherit both.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
+# structlog and httpx load it where they find it, for colours that no worker shows: 5 MiB of each.
+sys.modules["rich"] = None  # type: ignore[assignment]  # how Python is told that there is none
 
 from backend.observability import worker_metrics  # noqa: E402 - see above
 from backend.observability.logging import logging_dictionary  # noqa: E402
+from backend.observability.shared_value import SharedValue  # noqa: E402
 from backend.process.drain import drain_file  # noqa: E402
 from backend.process.worker import EXIT_REASONS, exit_reason  # noqa: E402
 
@@ -25,6 +29,8 @@ if _settings.ops_port is not None:
     bind.append(f"{_settings.host}:{_settings.ops_port}")
 worker_class = {"uvicorn": "backend.process.worker.TaskWorker", "asgi": "asgi"}[_settings.worker_class]
 workers = _settings.workers
+# The code is loaded once, so that workers share its memory, and one that is replaced serves at once.
+preload_app = True
 backlog = 2048
 keepalive = _settings.keep_alive_seconds
 timeout = _settings.worker_timeout_seconds
@@ -47,10 +53,15 @@ def on_starting(_server: Any) -> None:
     drain_file(_settings.run_dir).unlink(missing_ok=True)
 
 
-def post_worker_init(_worker: Any) -> None:
-    """Keep the garbage collector off what lives as long as the worker: walking it stops every request for 0.1 s."""
+def when_ready(_server: Any) -> None:
+    """Keep the garbage collector off what was loaded: walking it stops a worker for 0.1 s, and ends the sharing."""
     gc.collect()
     gc.freeze()
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Begin what each worker has of its own."""
+    SharedValue.begin(_directory)
     # By default 700: then a collection walks the requests under way again and again, the more the more there are.
     gc.set_threshold(20_000, 10, 10)
 

@@ -18,6 +18,8 @@ WORKER = """
 import os, sys
 from pathlib import Path
 from backend.observability import exemplars, metrics
+from backend.observability.shared_value import SharedValue
+SharedValue.begin(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 for _ in range(int(sys.argv[1])):
     labels = metrics.observe_request("GET", "/api/{user_id}/tasks", 200, 0.02)
     metrics.tasks_created.inc()

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 
-def test_a_worker_s_garbage_collector_passes_over_what_start_made(tmp_path: Path) -> None:
+def test_the_garbage_collector_passes_over_what_was_loaded(tmp_path: Path) -> None:
     program = (
         "import gc; from backend.process import gunicorn_conf; gunicorn_conf.on_starting(None); import backend.main; made = len(gc.get_objects());"
-        "gunicorn_conf.post_worker_init(None); print(made, gc.get_freeze_count(), len(gc.get_objects()))"
+        "gunicorn_conf.when_ready(None); print(made, gc.get_freeze_count(), len(gc.get_objects()))"
     )
     environment = {
         **os.environ,
