@@ -9,6 +9,8 @@ from typing import Any
 
 import asyncpg
 
+from backend.process.turns import Turns
+
 __all__ = ["ConnectionPool"]
 
 _MAX_AGE_SECONDS = 1800.0
@@ -46,8 +48,8 @@ class ConnectionPool:
         self._max_idle_seconds = max_idle_seconds
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
-        # First come, first served; who has a turn has a connection, or opens one.
-        self._turns = asyncio.Semaphore(max_size)
+        # Who has a turn has a connection, or opens one.
+        self._turns = Turns(max_size, timeout_seconds)
         self._opened_at: dict[Connection, float] = {}
         self._idle: deque[tuple[Connection, float]] = deque()
         self._expiry: asyncio.TimerHandle | None = None
@@ -70,12 +72,23 @@ class ConnectionPool:
             TimeoutError: None was free in time.
             OSError, asyncpg.PostgresError, asyncpg.InterfaceError: None could be opened.
         """
-        if not self._turns.locked() and self._idle:
-            await self._turns.acquire()  # at once
-            return await self._take()
-        async with asyncio.timeout(self._timeout_seconds):
-            await self._turns.acquire()
-            return await self._take()
+        deadline = self._loop.time() + self._timeout_seconds
+        if not await self._turns.take():
+            raise TimeoutError
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._forget(connection)
+        try:
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connect()
+        except BaseException:
+            self._turns.give_back()
+            raise
+        self._opened_at[connection] = self._loop.time()
+        connection.add_termination_listener(self._forget)
+        return connection
 
     def release(self, connection: Connection) -> None:
         """Take a connection back; a closed one makes room for another."""
@@ -88,7 +101,7 @@ class ConnectionPool:
             self._idle.append((connection, now))
             if self._expiry is None:
                 self._expiry = self._loop.call_later(self._max_idle_seconds, self._expire)
-        self._turns.release()
+        self._turns.give_back()
 
     def release_after_reset(self, connection: Connection) -> None:
         """Take a connection back once its statement, which was cancelled, has ended at the server."""
@@ -103,7 +116,7 @@ class ConnectionPool:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 for _ in range(self.max_size):
-                    await self._turns.acquire()
+                    await self._turns.take()
                 for connection in list(self._opened_at):
                     await connection.close()
         except TimeoutError:
@@ -111,22 +124,6 @@ class ConnectionPool:
                 connection.terminate()
         self._opened_at.clear()
         self._idle.clear()
-
-    async def _take(self) -> Connection:
-        """Return an idle connection, or open one; the turn for it is given back if that fails."""
-        while self._idle:
-            connection, _ = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-            self._forget(connection)
-        try:
-            connection = await self._connect()
-        except BaseException:
-            self._turns.release()
-            raise
-        self._opened_at[connection] = self._loop.time()
-        connection.add_termination_listener(self._forget)
-        return connection
 
     async def _reset(self, connection: Connection) -> None:
         try:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import HttpError, problem_response
+from backend.process.turns import Turns
 
 __all__ = ["OverloadMiddleware"]
 
@@ -31,17 +32,15 @@ class OverloadMiddleware:
         self, app: ASGIApp, max_concurrent: int, timeout_seconds: float, wait_seconds: float = 1.0
     ) -> None:
         self._app = app
-        self._places = asyncio.Semaphore(max_concurrent)
-        self._waiting = 0
+        self._places = Turns(max_concurrent, wait_seconds)
         self._timeout_seconds = timeout_seconds
-        self._wait_seconds = wait_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        if not await self._has_place():
+        if self._places.waiting >= _MOST_WAITING or not await self._places.take():
             full = HttpError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "Too many requests are under way here. Try again.",
@@ -70,19 +69,4 @@ class OverloadMiddleware:
             )
             await problem_response(scope, late)(scope, receive, send)
         finally:
-            self._places.release()
-
-    async def _has_place(self) -> bool:
-        """Wait for a place, which the caller gives back; first come, first served."""
-        if not self._places.locked():
-            return await self._places.acquire()
-        if self._waiting >= _MOST_WAITING:
-            return False
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                return await self._places.acquire()
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting -= 1
+            self._places.give_back()
