@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -30,8 +31,8 @@ from backend.schemas.task_page import Order, Sort
 
 __all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "search_near", "select_page"]
 
-_NEAR_ROWS = 200
-"""How many tasks a search reads before it thinks of an index: some 0.2 ms of PostgreSQL's time."""
+_NEAR_ROWS = 100
+"""How many tasks a search reads before it thinks of an index: some 0.15 ms of PostgreSQL's time."""
 
 _COLUMNS = [
     TASKS.c[name]
@@ -125,7 +126,7 @@ def select_page(sort: Sort, order: Order, *, filtered: bool, searching: bool, co
 
 @cache
 def search_near(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Statement:
-    """Return the statement that searches the next 200 tasks only, which costs little whatever the text is.
+    """Return the statement that searches the next 100 tasks only, which costs little whatever the text is.
 
     Its rows have two columns more than a task: whether it `matches`, and whether the search `ends` here. A row of
     the second kind comes last, matching or not, where there may be more tasks behind it.
@@ -147,11 +148,13 @@ def search_near(sort: Sort, order: Order, *, filtered: bool, continued: bool) ->
         .limit(literal_column(str(_NEAR_ROWS)))
         .subquery()
     )
-    matches, ends = _has_pattern(near.c), near.c.place == literal_column(str(_NEAR_ROWS))
+    ends = near.c.place == literal_column(str(_NEAR_ROWS))
+    # To compare a text costs more than all the rest, and only the last row may be here without having it.
+    matches = case((ends, _has_pattern(near.c)), else_=true())
     return Statement(
         "search tasks",
         select(*(near.c[each.name] for each in _COLUMNS), matches.label("matches"), ends.label("ends"))
-        .where(or_(matches, ends))
+        .where(or_(_has_pattern(near.c), ends))
         .order_by(*_directed(order, near.c.sort_key, near.c.id))
         .limit(_row_count),
     )

@@ -163,7 +163,7 @@ async def test_position_in_the_future_or_past_reads_no_more(large: Connection) -
         assert pages(plan) <= MOST_PAGES
 
 
-NEAR_ROWS = 200
+NEAR_ROWS = 100
 
 
 @pytest.mark.parametrize("pattern", ["%no such text%", "%a%"])
