@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import linear_regression, median
+from statistics import linear_regression, mean, median
 from time import perf_counter
 
 from deploy.bench.load import measure, write_script
@@ -15,6 +15,7 @@ from deploy.bench.variants import Variant, run_server
 __all__ = ["footprint", "growth_per_million"]
 
 _LEAST_SAMPLES = 5
+_WORKERS = 4
 _IMPORT = "import time; began = time.perf_counter(); import backend.main; print(time.perf_counter() - began)"
 
 
@@ -62,6 +63,11 @@ async def footprint(place: Place, *, requests: int, seconds: int, starts: int = 
             f"after {answered[-1]:,.0f} requests: {resident[-1]:.0f} MiB, {_memory(worker, 'Pss'):.0f} its share; "
             f"at most {max(resident):.0f}; {growth_per_million(answered, resident):+.1f} MiB a million requests"
         )
+    several = Variant("ours, several workers", environment={"WORKERS": str(_WORKERS)})
+    async with run_server(several, place.folder, place.environment(several)) as server:
+        await measure(server, script, seconds=seconds)
+        shares = [_memory(pid, "Pss") for pid in server.pids()]
+        say(f"{_WORKERS} workers: {sum(shares):.0f} MiB together, {mean(shares[1:]):.0f} the share of each")
 
 
 def _import_seconds() -> float:

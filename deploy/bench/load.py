@@ -37,6 +37,10 @@ function request()
   if kind == "patch" then return json("PATCH", one, token, '{"title": "Buy more milk"}') end
   return json("PATCH", one .. "/complete", token)
 end
+local pause = %d
+if pause > 0 then
+  function delay() return math.floor(-math.log(1 - math.random()) * pause) end
+end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format('FIGURES {"requests": %%d, "microseconds": %%d, "p50": %%d, "p99": %%d, "refused": %%d, "lost": %%d}\\n',
@@ -65,7 +69,15 @@ class Sample:
     refused_per_second: float = 0
 
 
-def write_script(folder: Path, name: str, route: str, tokens: list[str], *, first_user: int = 1) -> Path:
+def write_script(
+    folder: Path,
+    name: str,
+    route: str,
+    tokens: list[str],
+    *,
+    first_user: int = 1,
+    pause_milliseconds: float = 0,
+) -> Path:
     """Write wrk's script: requests of random users for random tasks of theirs.
 
     Args:
@@ -74,10 +86,13 @@ def write_script(folder: Path, name: str, route: str, tokens: list[str], *, firs
         route: One of `variants.ROUTES`.
         tokens: Of users by their numbers.
         first_user: The first one's number.
+        pause_milliseconds: Mean of the random pauses that a client makes between requests.
     """
     path = folder / f"{name}-{route}.lua"
     quoted = ", ".join(f'"Bearer {token}"' for token in tokens)
-    path.write_text(_LUA % (quoted, route, first_user - 1, TASKS_PER_USER, TASKS_PER_USER))
+    path.write_text(
+        _LUA % (quoted, route, first_user - 1, TASKS_PER_USER, TASKS_PER_USER, round(pause_milliseconds))
+    )
     return path
 
 

@@ -1,4 +1,4 @@
-"""Too much load: what a worker still answers, how it recovers, and what a noisy user costs the others."""
+"""Half the load and too much of it: how late answers are, how a worker recovers, what a noisy user costs the others."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ import httpx
 
 from deploy.bench.database import TASKS_PER_USER, USERS
 from deploy.bench.load import measure, write_script
-from deploy.bench.report import say
+from deploy.bench.report import middle, say
 from deploy.bench.runner import Place
 from deploy.bench.variants import Server, Variant, run_server
 
@@ -67,9 +67,27 @@ async def overload(place: Place, *, seconds: int, rounds: int) -> None:
     # A socket of each client, here and in the server, which inherits it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    await _half_load(place, seconds, rounds)
     await _too_many_clients(place, seconds, rounds)
     for limit in ("0", "600"):
         await _noisy_user(place, seconds, limit)
+
+
+async def _half_load(place: Place, seconds: int, rounds: int) -> None:
+    """Compare the slowest hundredth with the median where clients pause, so that a worker is busy for half of the time."""
+    variant = Variant("ours")
+    tokens = place.outside.tokens("HS256")
+    full = write_script(place.folder, "full", "mixed", tokens)
+    async with run_server(variant, place.folder, place.environment(variant)) as server:
+        await measure(server, full, seconds=seconds)  # the warm-up
+        best = middle([await measure(server, full, seconds=seconds) for _ in range(rounds)])
+        pause = 32_000 / (best.per_second / 2)  # what a client waits for its answer is little beside it
+        half = write_script(place.folder, "half", "mixed", tokens, pause_milliseconds=pause)
+        seen = middle([await measure(server, half, seconds=seconds) for _ in range(rounds)])
+    say(
+        f"half load: {seen.per_second:,.0f} of {best.per_second:,.0f} answers/s, p50 {seen.p50_milliseconds:.1f} ms, "
+        f"p99 {seen.p99_milliseconds:.1f} ms, {seen.p99_milliseconds / seen.p50_milliseconds:.1f} times as much"
+    )
 
 
 async def _too_many_clients(place: Place, seconds: int, rounds: int) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,16 +86,27 @@ def child_pids(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time (user and system) of a process so far, without its children."""
-    # Field 2, the name, may hold spaces; it ends with the last bracket.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+def cpu_seconds(pid: int, *, with_ended: bool = False) -> float:
+    """Return the CPU time (user and system) of a process so far, 0 where it has just ended.
+
+    Args:
+        pid: Of the process.
+        with_ended: Add that of its children that have ended; never that of those that live.
+    """
+    try:
+        # Field 2, the name, may hold spaces; it ends with the last bracket.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return sum(map(int, fields[11 : 15 if with_ended else 13])) / _TICKS
 
 
 @contextlib.asynccontextmanager
 async def run_server(
-    variant: Variant, folder: Path, environment: Mapping[str, str], cores: frozenset[int] = SERVER_CORES
+    variant: Variant,
+    folder: Path,
+    environment: Mapping[str, str],
+    enter: Callable[[], None] = lambda: os.sched_setaffinity(0, SERVER_CORES),
 ) -> AsyncIterator[Server]:
     """Run a variant until the block ends.
 
@@ -103,7 +114,7 @@ async def run_server(
         variant: What to run.
         folder: For its log and run files.
         environment: Database and secret.
-        cores: On which it may run.
+        enter: Called in its process before it starts, to bound what it may use; by default one core.
 
     Raises:
         TimeoutError: It did not answer within a minute.
@@ -133,7 +144,7 @@ async def run_server(
             },
             stdout=log,
             stderr=log,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            preexec_fn=enter,
         )
     try:
         await _until_answered(process, port, folder / "log")

@@ -24,6 +24,9 @@ async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFix
     await overload(place, seconds=3, rounds=1)
     said = capsys.readouterr().out
     assert re.search(
+        r"^half load: [\d,]+ of [\d,]+ answers/s, p50 [\d.]+ ms, p99 [\d.]+ ms", said, re.MULTILINE
+    )
+    assert re.search(
         r"^3000 clients, medians: \d\.\d\d of the best .*, as before \d\.\d s after", said, re.MULTILINE
     )
     beside = re.findall(
@@ -37,15 +40,17 @@ async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFix
 async def test_growth_is_measured_beside_its_model(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await growth(place, seconds=1, rounds=1, numbers=(1, 2), chart=tmp_path / "growth.png")
+    await growth(place, seconds=2, rounds=1, workers=(1, 2), pods=(1, 2), chart=tmp_path / "growth.png")
     said = capsys.readouterr().out
-    measured = [
-        [float(cell.replace(",", "")) for cell in line.split("|")[1:-1]] for line in said.splitlines()[2:4]
-    ]
-    assert [row[0] for row in measured] == [1, 2]
+    rows = [line.split("|")[1:-1] for line in said.splitlines() if re.match(r"\| \d", line)]
+    measured = [[float(cell.replace(",", "")) for cell in row] for row in rows if len(row) == 8]
+    assert [row[0] for row in measured] == [1, 2, 1, 2]
     assert all(cell > 0 for row in measured for cell in row)
     # One worker is what the model is made from, so it has to know that one.
-    assert 0.5 < measured[0][2] / measured[0][1] < 2
+    assert 0.5 < measured[0][3] / measured[0][1] < 2
+    # Two workers with a core each, and two pods, answer more than one.
+    assert measured[1][2] > 1.3
+    assert measured[3][2] > 1.3
     assert "| 100 | 16 | 2000 |" in said
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
@@ -61,3 +66,4 @@ async def test_memory_and_start_are_measured(place: Place, capsys: pytest.Captur
     assert re.search(
         r"^after [\d,]+ requests: \d+ MiB, \d+ its share; at most \d+; [+-][\d.]+ MiB", said, re.MULTILINE
     )
+    assert re.search(r"^4 workers: \d+ MiB together, \d+ the share of each", said, re.MULTILINE)
