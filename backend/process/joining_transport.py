@@ -43,24 +43,29 @@ class JoiningTransport:
     def write(self, data: bytes) -> None:
         """Send this, with all else that is written in this turn."""
         if not self._waiting:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._waiting.append(data)
         self._size += len(data)
         if self._size > _MOST_BYTES:
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits now."""
+        if waiting := self._take():
+            self._transport.write(waiting)
 
     def close(self) -> None:
         """Close the connection, once all that was written is sent."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
     def abort(self) -> None:
         """Close the connection at once."""
-        self._waiting.clear()
+        self._take()
         self._transport.abort()
 
-    def _flush(self) -> None:
-        if self._waiting:
-            self._transport.write(b"".join(self._waiting))
-            self._waiting.clear()
-            self._size = 0
+    def _take(self) -> bytes:
+        waiting = b"".join(self._waiting)
+        self._waiting.clear()
+        self._size = 0
+        return waiting

@@ -27,16 +27,25 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_is_open = True
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
+    _joining: JoiningTransport
 
     @override
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # narrowed by uvicorn too
-        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]  # what uvicorn uses of one
+        self._joining = JoiningTransport(transport, self.loop)
+        super().connection_made(self._joining)  # type: ignore[arg-type]  # what uvicorn uses of one
         self._start_timer()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self._joining.abort()  # nobody is there for what waits
         super().connection_lost(exc)
+
+    @override
+    def eof_received(self) -> None:
+        # Who has sent all still reads; the loop closes the connection next, behind the joining transport's back.
+        self._joining.flush()
+        super().eof_received()
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from backend.auth.development_token import make_token
 from backend.config import Settings
 from backend.main import create_app
+from backend.process.protocol import BoundedHttpProtocol
 
 __all__ = ["SECRET", "RunningService", "User", "running_service", "service_settings"]
 
@@ -91,7 +92,13 @@ async def running_service(settings: Settings) -> AsyncIterator[RunningService]:
     app = create_app(settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+            uvicorn.Config(
+                app,
+                http=BoundedHttpProtocol,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=2,
+            )
         )
         # A test ends its service itself; the signals are pytest's.
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]

@@ -5,11 +5,14 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
+from unittest.mock import Mock
 
 import httpx
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from backend.process import protocol
 from backend.process.protocol import HEAD_MAX_BYTES, BoundedHttpProtocol
@@ -143,3 +146,45 @@ async def test_what_follows_a_request_without_a_host_is_not_served(connect: Conn
     reader, writer = await connect()
     writer.write(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (await reader.read()).count(b"HTTP/1.1 ") == 1
+
+
+async def answer_at_once(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def ask_and_close_half(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(4096)
+
+
+def test_a_client_that_has_sent_its_end_is_answered() -> None:
+    async def ask(times: int) -> list[bytes]:
+        config = uvicorn.Config(answer_at_once, http=BoundedHttpProtocol, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            port = listener.getsockname()[1]
+            answers = [await asyncio.to_thread(ask_and_close_half, port) for _ in range(times)]
+            server.should_exit = True
+            await serving
+        return answers
+
+    # On the loop of production: asyncio's own leaves the connection half open.
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in uvloop.run(ask(30)))
+
+
+async def test_nothing_is_written_to_a_client_that_is_gone() -> None:
+    config = uvicorn.Config(echo, http=BoundedHttpProtocol, lifespan="off", log_config=None)
+    config.load()
+    connection = BoundedHttpProtocol(config, ServerState(), {})
+    below = Mock(spec=asyncio.Transport)
+    below.get_extra_info.return_value = None
+    connection.connection_made(below)
+    connection.transport.write(b"late")
+    connection.connection_lost(ConnectionResetError())
+    await asyncio.sleep(0)
+    below.write.assert_not_called()
