@@ -32,6 +32,5 @@ class JoinedLines:
     def flush(self) -> None:
         """Write what waits."""
         if self._lines:
-            self._write(b"\n".join(self._lines))
-            self._lines.clear()
-            self._size = 0
+            lines, self._lines, self._size = self._lines, [], 0
+            self._write(b"\n".join(lines))

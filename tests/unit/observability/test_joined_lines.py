@@ -3,6 +3,7 @@
 import asyncio
 from select import PIPE_BUF
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,3 +35,22 @@ def test_what_is_joined_stays_in_one_piece_in_a_pipe(sizes: list[int]) -> None:
     assert [len(line) for part in written for line in part.split(b"\n")] == sizes
     # With the end of its last line.
     assert all(len(part) + 1 <= PIPE_BUF for part in written if b"\n" in part)
+
+
+async def test_lines_go_on_after_one_could_not_be_written() -> None:
+    written: list[bytes] = []
+    fails = [True]
+
+    def write(lines: bytes) -> None:
+        if fails.pop():
+            raise BlockingIOError
+        written.append(lines)
+
+    lines = JoinedLines(write)
+    lines.write(b"lost")
+    with pytest.raises(BlockingIOError):
+        lines.flush()
+    fails.append(False)
+    lines.write(b"next")
+    await asyncio.sleep(0)
+    assert written == [b"next"]
