@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from threading import Thread
-from typing import override
+from typing import Any, override
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from backend.config import Settings
@@ -66,6 +66,7 @@ def start_tracing(settings: Settings, exporter: SpanExporter) -> Callable[[], No
     )
     # The provider's own exit handler would wait for a dead collector a second time.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=_ids)
+    provider.sampler = _DecidedSampler(provider.sampler)
     processor = BatchSpanProcessor(exporter)
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("backend", version("task-service"))
@@ -99,14 +100,31 @@ class _PreparedIds(RandomIdGenerator):
         return super().generate_trace_id() if trace_id is None else trace_id
 
 
+class _DecidedSampler(Sampler):
+    """Repeats what a sampler has decided already, which it is to be asked once; otherwise asks it."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self.decided: SamplingResult | None = None
+
+    @override
+    def should_sample(self, *arguments: Any, **options: Any) -> SamplingResult:
+        decided, self.decided = self.decided, None
+        return decided or self._sampler.should_sample(*arguments, **options)
+
+    @override
+    def get_description(self) -> str:
+        return self._sampler.get_description()
+
+
 _ids = _PreparedIds()
 
 
 def start_request_span(tracer: Tracer, name: str, parent: Context) -> tuple[int, Span | None]:
     """Start the span of a request.
 
-    The sampler is asked first: a span that is not recorded costs the SDK a third of one that is, and
-    most are not.
+    The sampler is asked first, of which it sees the name alone: a span that is not recorded costs the
+    SDK a third of one that is, and most are not.
 
     Args:
         tracer: As `request_tracer` gives it.
@@ -118,9 +136,13 @@ def start_request_span(tracer: Tracer, name: str, parent: Context) -> tuple[int,
     """
     if not parent:
         trace_id = _ids.generate_trace_id()
-        if tracer.sampler.should_sample(parent, trace_id, name, SpanKind.SERVER).decision is Decision.DROP:
+        sampler = tracer.sampler
+        decided = sampler.should_sample(parent, trace_id, name, SpanKind.SERVER)
+        if decided.decision is Decision.DROP:
             return trace_id, None
         _ids.prepared = trace_id
+        if isinstance(sampler, _DecidedSampler):
+            sampler.decided = decided
     span = tracer.start_span(name, parent, SpanKind.SERVER, record_exception=False)
     return span.get_span_context().trace_id, span if span.is_recording() else None
 

@@ -6,9 +6,11 @@ from threading import Event
 from typing import override
 
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import StatusCode
 
 from backend.config import Settings
@@ -99,6 +101,61 @@ def test_a_request_that_is_not_sampled_costs_no_spans(
     with tracer.start_as_current_span("GET /x"):
         assert tracing.statement_span("select tasks", SQL) is tracing._NO_SPAN
     shutdown()
+
+
+class EverySecond(Sampler):
+    """Decides by what it decided before, so that it must be asked once for each trace."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    @override
+    def should_sample(self, *_arguments: object, **_options: object) -> SamplingResult:
+        self._asked += 1
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if self._asked % 2 == 0 else Decision.DROP)
+
+    @override
+    def get_description(self) -> str:
+        return "every second"
+
+
+@pytest.mark.parametrize(
+    ("variables", "least", "most"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "always_on"}, 400, 400),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 50, 150),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, 0, 0),
+    ],
+)
+def test_new_traces_are_sampled_as_the_standard_variables_say(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    least: int,
+    most: int,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    sampled = started(settings, 400)
+    assert least <= len(sampled) <= most
+
+
+def test_a_sampler_is_asked_once_for_each_trace(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opentelemetry.sdk.trace.sampling._get_from_env_or_default", EverySecond)
+    assert len(started(settings, 100)) == 50
+
+
+def started(settings: Settings, number: int) -> set[int]:
+    """Start so many traces and return the ids of those that are recorded, as their spans have them."""
+    shutdown = tracing.start_tracing(settings, InMemorySpanExporter())
+    tracer = tracing.request_tracer()
+    assert tracer is not None
+    traces = [tracing.start_request_span(tracer, "GET", Context()) for _ in range(number)]
+    shutdown()
+    assert len({trace_id for trace_id, _ in traces}) == number
+    for trace_id, span in traces:
+        assert span is None or span.get_span_context().trace_id == trace_id
+    return {trace_id for trace_id, span in traces if span is not None}
 
 
 def test_a_failed_statement_is_marked_without_the_errors_text(spans: Spans) -> None:
