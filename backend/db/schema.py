@@ -1,9 +1,11 @@
 """The schema's revision: what the code wants, what the database has, and how the two compare."""
 
-import re
+import ast
 from enum import StrEnum
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 
@@ -11,8 +13,6 @@ from backend.db.address import parse_address
 from backend.db.statement import Connection
 
 __all__ = ["SchemaState", "code_revision", "database_revision", "revision_at", "schema_state"]
-
-_IDENTIFIER = re.compile(r"""^(revision|down_revision)(?:: [^=]+)? = ["'](\w+)["']""", re.MULTILINE)
 
 
 class SchemaState(StrEnum):
@@ -26,7 +26,8 @@ class SchemaState(StrEnum):
 
 def code_revision() -> str:
     """Return the newest revision that this code knows."""
-    return (_revisions().keys() - _revisions().values()).pop()
+    (newest,) = _revisions().keys() - set(chain.from_iterable(_revisions().values()))
+    return newest
 
 
 async def database_revision(connection: Connection) -> str | None:
@@ -59,10 +60,23 @@ def schema_state(revision: str | None) -> SchemaState:
 
 
 @cache
-def _revisions() -> dict[str, str | None]:
-    """Return the one before each revision that this code knows, read from the scripts as Alembic's template writes them."""
-    revisions: dict[str, str | None] = {}
+def _revisions() -> dict[str, tuple[str, ...]]:
+    """Return those before each revision that this code knows, read from the scripts without running them."""
+    revisions: dict[str, tuple[str, ...]] = {}
     for script in (Path(__file__).parent / "migrations/versions").glob("*.py"):
-        named = dict(_IDENTIFIER.findall(script.read_text()))
-        revisions[named["revision"]] = named.get("down_revision")
+        named = _constants(script.read_text())
+        before = named["down_revision"] or ()
+        revisions[named["revision"]] = (before,) if isinstance(before, str) else before
     return revisions
+
+
+def _constants(script: str) -> dict[str, Any]:
+    """Return what a script assigns, as Alembic's template does, with or without a type."""
+    values: dict[str, Any] = {}
+    for statement in ast.parse(script).body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.expr):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            for target in targets:
+                if isinstance(target, ast.Name) and target.id in {"revision", "down_revision"}:
+                    values[target.id] = ast.literal_eval(statement.value)
+    return values
