@@ -116,7 +116,8 @@ class ConnectionPool:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 for _ in range(self.max_size):
-                    await self._turns.take()
+                    while not await self._turns.take():
+                        pass
                 for connection in list(self._opened_at):
                     await connection.close()
         except TimeoutError:

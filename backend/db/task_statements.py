@@ -152,7 +152,7 @@ def search_near(sort: Sort, order: Order, *, filtered: bool, continued: bool) ->
     # To compare a text costs more than all the rest, and only the last row may be here without having it.
     matches = case((ends, _has_pattern(near.c)), else_=true())
     return Statement(
-        "search tasks",
+        "select near tasks",
         select(*(near.c[each.name] for each in _COLUMNS), matches.label("matches"), ends.label("ends"))
         .where(or_(_has_pattern(near.c), ends))
         .order_by(*_directed(order, near.c.sort_key, near.c.id))

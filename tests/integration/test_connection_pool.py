@@ -153,8 +153,9 @@ async def test_a_cancelled_statement_of_a_dead_connection_makes_room(database_ur
         assert pool.size == 1
 
 
-async def test_closing_waits_for_those_in_use(database_url: str) -> None:
-    async with pool_of(database_url) as pool:
+@pytest.mark.parametrize("timeout_seconds", [0.1, 5])
+async def test_closing_waits_for_those_in_use(database_url: str, timeout_seconds: float) -> None:
+    async with pool_of(database_url, timeout_seconds=timeout_seconds) as pool:
         connection = await pool.acquire()
         statement = asyncio.create_task(connection.fetchval("SELECT pg_sleep(0.3)"))
         statement.add_done_callback(lambda _: pool.release(connection))

@@ -98,6 +98,17 @@ async def test_search_finds_near_and_far(
             assert found == expected
 
 
+async def test_search_fills_a_page_that_is_longer_than_what_it_reads_first(
+    alice: User, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    await alice.create("Task")
+    await connection.execute(
+        "INSERT INTO tasks (user_id, title) SELECT $1, 'Task' FROM generate_series(1, 249) AS n", alice.id
+    )
+    pages = [tasks async for tasks in walk(alice, search="task", limit=200)]
+    assert [len(tasks) for tasks in pages] == [200, 50]
+
+
 @pytest.mark.parametrize("place", [99, 100, 101])
 async def test_search_finds_the_last_that_it_reads(
     alice: User, connection: "asyncpg.Connection[asyncpg.Record]", place: int
