@@ -139,6 +139,7 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
         Middleware(
             OverloadMiddleware,
             max_concurrent=settings.max_concurrent_requests,
+            max_concurrent_of_user=settings.max_concurrent_requests_per_user,
             timeout_seconds=settings.request_timeout_seconds,
         ),
         Middleware(

@@ -91,6 +91,12 @@ class ProcessSettings(BaseSettings):
         le=100_000,
         description="Requests that a worker answers at once. Others wait for up to a second, then 503.",
     )
+    max_concurrent_requests_per_user: int = Field(
+        8,
+        ge=1,
+        le=100_000,
+        description="Of these, requests of one user; others of theirs wait likewise, and nobody else's for them.",
+    )
     request_timeout_seconds: float = Field(
         30.0, gt=0, le=600, description="Longest time for an answer; beyond it 504."
     )

@@ -15,25 +15,29 @@ class Turns:
     Args:
         places: How many there are, at least 1.
         wait_seconds: Longest wait for one.
+        most_waiting: Longest line; whoever comes to such a one gets no place. None: any.
     """
 
-    def __init__(self, places: int, wait_seconds: float) -> None:
-        self._free = places
+    def __init__(self, places: int, wait_seconds: float, most_waiting: int | None = None) -> None:
+        self._places = self._free = places
         self._wait_seconds = wait_seconds
+        self._most_waiting = most_waiting
         # Of each that waits: until when, and what it is told.
         self._line: deque[tuple[float, asyncio.Future[bool]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def waiting(self) -> int:
-        """How many wait in line."""
-        return len(self._line)
+    def is_unused(self) -> bool:
+        """Whether nobody has a place."""
+        return self._free == self._places
 
     async def take(self) -> bool:
-        """Take a place, which the caller gives back; False where none was free in time."""
+        """Take a place, which the caller gives back; False where none was free in time, or the line is too long."""
         if self._free:  # then nobody waits
             self._free -= 1
             return True
+        if self._most_waiting is not None and len(self._line) >= self._most_waiting:
+            return False
         loop = asyncio.get_running_loop()
         told: asyncio.Future[bool] = loop.create_future()
         self._line.append((loop.time() + self._wait_seconds, told))

@@ -21,32 +21,56 @@ class OverloadMiddleware:
 
     Who has waited too long, or finds a long line, gets 503. To refuse costs a good part of what
     an answer costs: without the line, clients that try again at once would leave no time for answers.
+    Each user has a line of their own first, so that the many requests of one do not delay everybody else's.
 
     Args:
         max_concurrent: Requests under `/api/` that are answered at once.
+        max_concurrent_of_user: Those of one user.
         timeout_seconds: Longest time for one.
-        wait_seconds: Longest time in line.
+        wait_seconds: Longest time in each line.
     """
 
     def __init__(
-        self, app: ASGIApp, max_concurrent: int, timeout_seconds: float, wait_seconds: float = 1.0
+        self,
+        app: ASGIApp,
+        max_concurrent: int,
+        max_concurrent_of_user: int,
+        timeout_seconds: float,
+        wait_seconds: float = 1.0,
     ) -> None:
         self._app = app
-        self._places = Turns(max_concurrent, wait_seconds)
+        self._places = Turns(max_concurrent, wait_seconds, _MOST_WAITING)
+        self._max_concurrent_of_user = max_concurrent_of_user
+        # Of the users that have requests under way.
+        self._places_of: dict[str, Turns] = {}
         self._timeout_seconds = timeout_seconds
+        self._wait_seconds = wait_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
-        if self._places.waiting >= _MOST_WAITING or not await self._places.take():
-            full = HttpError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "Too many requests are under way here. Try again.",
-                _RETRY_AFTER,
-            )
-            await problem_response(scope, full)(scope, receive, send)
+        user: str = scope["state"]["principal"].user_id
+        own = self._places_of.get(user)
+        if own is None:
+            own = Turns(self._max_concurrent_of_user, self._wait_seconds, _MOST_WAITING)
+            self._places_of[user] = own
+        try:
+            if not await own.take():
+                await self._refuse(scope, receive, send)
+                return
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                own.give_back()
+        finally:
+            if own.is_unused:
+                self._places_of.pop(user, None)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not await self._places.take():
+            await self._refuse(scope, receive, send)
             return
         started = False
 
@@ -70,3 +94,9 @@ class OverloadMiddleware:
             await problem_response(scope, late)(scope, receive, send)
         finally:
             self._places.give_back()
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        full = HttpError(
+            HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are under way here. Try again.", _RETRY_AFTER
+        )
+        await problem_response(scope, full)(scope, receive, send)

@@ -70,3 +70,15 @@ async def test_who_leaves_takes_no_place_along(*, given_before: bool) -> None:
         await leaving
     async with asyncio.timeout(1):
         assert await turns.take()
+
+
+async def test_nobody_waits_at_the_end_of_a_long_line() -> None:
+    turns = Turns(1, wait_seconds=60, most_waiting=1)
+    await turns.take()
+    waiting = asyncio.create_task(turns.take())
+    await asyncio.sleep(0)
+    assert not await turns.take()
+    turns.give_back()
+    assert await waiting
+    turns.give_back()
+    assert turns.is_unused
