@@ -52,7 +52,7 @@ def prepare_directory(directory: Path, exit_reasons: tuple[str, ...]) -> None:
 
 
 def count_worker_exit(directory: Path, reason: str, amount: int = 1) -> None:
-    """Count a worker that ended. For the master alone, which has no metrics object to inherit.
+    """Count a worker that ended. For the master alone, whose own numbers are in no file.
 
     Args:
         directory: The shared folder.

@@ -27,14 +27,14 @@ def small_cores(name: str, cores: float) -> Iterator[Callable[[], None]]:
     # Version 1 of control groups has a folder for each kind of resource.
     first_version = (_ROOT / "cpu").is_dir()
     group = (_ROOT / "cpu" if first_version else _ROOT) / f"task-service-bench-{os.getpid()}-{name}"
-    group.mkdir()
     quota = round(cores * _PERIOD_MICROSECONDS)
-    if first_version:
-        (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
-        (group / "cpu.cfs_quota_us").write_text(str(quota))
-    else:
-        (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
+    group.mkdir()
     try:
+        if first_version:
+            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
         yield lambda: _enter(group)
     finally:
         group.rmdir()

@@ -27,6 +27,9 @@ _BEST_CONNECTIONS = 64
 _ANSWERED_AT_ONCE = 200
 """The default of MAX_CONCURRENT_REQUESTS."""
 
+_CLIENTS = 32
+"""That make half of the load together, each with pauses."""
+
 _QUIET_USERS = 8
 _QUIET_PAUSE_SECONDS = 0.1
 _QUICK_ANSWERS = 10
@@ -79,11 +82,17 @@ async def _half_load(place: Place, seconds: int, rounds: int) -> None:
     tokens = place.outside.tokens("HS256")
     full = write_script(place.folder, "full", "mixed", tokens)
     async with run_server(variant, place.folder, place.environment(variant)) as server:
-        await measure(server, full, seconds=seconds)  # the warm-up
-        best = middle([await measure(server, full, seconds=seconds) for _ in range(rounds)])
-        pause = 32_000 / (best.per_second / 2)  # what a client waits for its answer is little beside it
+        await measure(server, full, seconds=seconds, connections=_CLIENTS)  # the warm-up
+        best = middle(
+            [await measure(server, full, seconds=seconds, connections=_CLIENTS) for _ in range(rounds)]
+        )
+        pause = (
+            _CLIENTS * 1000 / (best.per_second / 2)
+        )  # what a client waits for its answer is little beside it
         half = write_script(place.folder, "half", "mixed", tokens, pause_milliseconds=pause)
-        seen = middle([await measure(server, half, seconds=seconds) for _ in range(rounds)])
+        seen = middle(
+            [await measure(server, half, seconds=seconds, connections=_CLIENTS) for _ in range(rounds)]
+        )
     say(
         f"half load: {seen.per_second:,.0f} of {best.per_second:,.0f} answers/s, p50 {seen.p50_milliseconds:.1f} ms, "
         f"p99 {seen.p99_milliseconds:.1f} ms, {seen.p99_milliseconds / seen.p50_milliseconds:.1f} times as much"

@@ -77,7 +77,7 @@ async def _fill(url: str, rows: int) -> None:
             await connection.execute(
                 """
                 INSERT INTO tasks (user_id, title, description, completed, created_at)
-                SELECT CASE WHEN n % 10 = 0 THEN $1 WHEN n % ($4::integer / $5::integer) = 1 THEN $6 ELSE 'other-' || n % 9973 END,
+                SELECT CASE WHEN n % 10 = 0 THEN $1 WHEN n % greatest(2, $4::integer / $5::integer) = 1 THEN $6 ELSE 'other-' || n % 9973 END,
                     'Task ' || md5(n::text), 'Two litres of oat milk from the shop.', n % 3 = 0,
                     now() - n * interval '1 second'
                 FROM generate_series($2::integer, $3) AS n
