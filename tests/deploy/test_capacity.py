@@ -7,23 +7,23 @@ import pytest
 
 from deploy.bench.capacity import Costs, Deployment, capacity
 
-# Medians of `python -m deploy.bench growth` on two cores, mixed requests, one worker.
-MEASURED = Costs(worker=500e-6, database=130e-6, connection=1e-3)
+# As `python -m deploy.bench growth` measured one worker, mixed requests (docs/performance.md).
+MEASURED = Costs(worker=362e-6, database=125e-6, connection=0.71e-3)
 SMALL = Deployment(workers=1, service_cores=2, database_cores=2, connections=10)
 
 
 def test_one_worker_is_bound_by_the_core_that_it_uses() -> None:
     rate, part = capacity(MEASURED, SMALL)
-    assert (round(rate), part) == (2000, "workers")
+    assert (round(rate), part) == (2762, "workers")
 
 
 @pytest.mark.parametrize(
     ("changes", "rate", "part"),
     [
-        ({"workers": 2}, 4000, "workers"),
-        ({"workers": 4}, 4000, "service cores"),
-        ({"workers": 16, "service_cores": 16, "connections": 160}, 15385, "database cores"),
-        ({"workers": 16, "service_cores": 16, "database_cores": 8}, 10000, "connections"),
+        ({"workers": 2}, 5525, "workers"),
+        ({"workers": 4}, 5525, "service cores"),
+        ({"workers": 16, "service_cores": 16, "connections": 160}, 16000, "database cores"),
+        ({"workers": 16, "service_cores": 16, "database_cores": 8}, 14085, "connections"),
     ],
 )
 def test_what_is_added_helps_until_another_part_is_the_least(
