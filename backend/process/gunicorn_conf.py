@@ -15,7 +15,7 @@ except ConfigurationError as error:
 _directory = _settings.run_dir.absolute() / "metrics"
 # prometheus-client looks at it when it is imported, which is next; the workers inherit both.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
-# structlog and httpx load it where they find it, for colours that no worker shows: 5 MiB of each.
+# structlog and httpx load it where they find it, for colours that no worker shows: 5 MiB.
 sys.modules["rich"] = None  # type: ignore[assignment]  # how Python is told that there is none
 
 from backend.observability import worker_metrics  # noqa: E402 - see above
