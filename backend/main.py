@@ -30,6 +30,7 @@ from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
 from backend.db.schema_probe import pool_state
 from backend.db.task_repository import TaskRepository
+from backend.db.user_repository import UserRepository
 from backend.observability.logging import configure_logging
 from backend.observability.sampler import sampling
 from backend.observability.tracing import configure_tracing
@@ -62,7 +63,10 @@ def create_app(settings: Settings) -> FastAPI:
             stack.push_async_callback(app.state.database.stop)
             await verifier.start()
             stack.push_async_callback(verifier.stop)
-            app.state.task_service = TaskService(TaskRepository(app.state.database))
+            app.state.task_service = TaskService(
+                TaskRepository(app.state.database),
+                UserRepository(app.state.database, settings.users_table_owner),
+            )
             app.state.readiness = ops.state.readiness = Readiness(app.state.database, drain, settings)
             await stack.enter_async_context(drain.watching())
             await stack.enter_async_context(sampling(lambda: pool_state(app.state.database)))

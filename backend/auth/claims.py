@@ -50,7 +50,7 @@ class ClaimRules:
         subject = _text(claims.get("sub"))
         if subject is None:
             raise ValueError("sub")
-        return Principal(subject, _text(claims.get("email")), _text(claims.get("name")))
+        return Principal(subject)
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = time.time()

@@ -11,10 +11,6 @@ class Principal:
 
     Attributes:
         user_id: The token's `sub`, never empty.
-        email: The token's `email`, where it has one.
-        name: The token's `name`, where it has one.
     """
 
     user_id: str
-    email: str | None = None
-    name: str | None = None

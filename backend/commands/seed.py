@@ -12,6 +12,7 @@ from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
 from backend.db.migration import migrate
 from backend.db.task_repository import TaskRepository
+from backend.db.user_repository import UserRepository
 from backend.schemas.task import TaskCreate
 from backend.schemas.task_page import TaskQuery
 from backend.services.task_service import TaskService
@@ -47,14 +48,14 @@ async def _seed(settings: Settings, users: int, tasks: int) -> int:
         database = Database(settings, url)
         await database.start()
         stack.push_async_callback(database.stop)
-        service = TaskService(TaskRepository(database))
+        service = TaskService(TaskRepository(database), UserRepository(database, settings.users_table_owner))
         return sum([await _fill(service, number, tasks) for number in range(users)])
 
 
 async def _fill(service: TaskService, number: int, wanted: int) -> int:
     """Add what the user lacks and return how much that was."""
     name = _NAMES[number] if number < len(_NAMES) else f"user-{number + 1}"
-    owner = Principal(user_id=name, email=f"{name}@example.com", name=name.capitalize())
+    owner = Principal(user_id=name)
     present = await _count(service, owner)
     faker = _faker(number)
     for position in range(wanted):

@@ -18,7 +18,7 @@ from backend.db.pool import ConnectionPool
 from backend.db.session import server_settings, settings_sql, transaction
 from backend.db.statement import Connection, Statement
 from backend.db.times import use_times
-from backend.errors import DatabaseUnavailable
+from backend.errors import DatabaseUnavailable, DomainError
 from backend.observability.metrics import (
     observe_connection_failure,
     observe_connection_timeout,
@@ -53,6 +53,7 @@ class Database:
         self._through_pooler = False
         # Begins each transaction.
         self._begin = "BEGIN;"
+        self._violations: dict[str, Callable[[], DomainError]] = {}
 
     async def start(self) -> None:
         """Open the pool. A database that is away is no error: requests answer 503 until it is there.
@@ -83,6 +84,15 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailable("The service is still starting.")
         return self._pool
+
+    def register_violation(self, constraint: str, error: Callable[[], DomainError]) -> None:
+        """Give a constraint's violation a name of the domain.
+
+        Args:
+            constraint: Its name in the database.
+            error: Makes the error to raise instead.
+        """
+        self._violations[constraint] = error
 
     async def fetch(
         self, statement: Statement, *, may_repeat: bool = False, replan: bool = False, **values: Any
@@ -129,11 +139,11 @@ class Database:
             return await self._attempt(work, begin=begin)
         except Exception as error:
             if not (is_retriable_conflict(error) or (may_repeat and is_connection_lost(error))):
-                raise _domain_error(error) from error
+                raise self._domain_error(error) from error
         try:
             return await self._attempt(work, begin=begin)
         except Exception as error:
-            raise _domain_error(error) from error
+            raise self._domain_error(error) from error
 
     async def _attempt[Result](
         self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None
@@ -165,7 +175,7 @@ class Database:
             raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
         except Exception as error:
             # Here and not where statements fail: to connect again at once would only double the wait.
-            raise _domain_error(error) from error
+            raise self._domain_error(error) from error
         observe_connection_wait(perf_counter() - started)
         return connection
 
@@ -197,6 +207,16 @@ class Database:
         url = self._url or self._settings.database_address() or ""
         return parse_address(url, pooler=self._settings.database_pooler)
 
+    def _domain_error(self, error: Exception) -> Exception:
+        if violation := self._violations.get(getattr(error, "constraint_name", None) or ""):
+            return violation()
+        domain_error = translate(error)
+        if isinstance(domain_error, DatabaseUnavailable):
+            _log.warning(
+                "database failure", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
+            )
+        return domain_error or error
+
     async def _warm_up(self, pool: ConnectionPool) -> None:
         """Open the first connections, so that the first requests need not."""
         size = self._settings.database_pool_min_size
@@ -213,12 +233,3 @@ def _forget_abandoned_lookups(loop: asyncio.AbstractEventLoop, context: dict[str
     """Report what nobody awaited, but for a name lookup: uvloop leaves one behind when a connect is cancelled."""
     if not isinstance(context.get("exception"), socket.gaierror):
         loop.default_exception_handler(context)
-
-
-def _domain_error(error: Exception) -> Exception:
-    domain_error = translate(error)
-    if isinstance(domain_error, DatabaseUnavailable):
-        _log.warning(
-            "database failure", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
-        )
-    return domain_error or error

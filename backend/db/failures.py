@@ -9,12 +9,10 @@ from backend.errors import (
     DomainError,
     InvalidInput,
     InvalidValue,
-    UserNotRegistered,
 )
 
 __all__ = ["is_connection_lost", "is_retriable_conflict", "translate"]
 
-_FOREIGN_KEY_VIOLATION = "23503"
 _CONFLICTS = {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
@@ -49,6 +47,8 @@ def translate(error: Exception) -> DomainError | None:
     Returns:
         The error to raise instead, or None where `error` is no failure of the database.
     """
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return None  # known by its constraint's name alone (`Database.register_violation`), and else a defect
     if isinstance(error, asyncpg.PostgresError):
         return _translate_state(error.sqlstate or "")
     if isinstance(error, TimeoutError):  # before OSError, of which it is one
@@ -63,8 +63,6 @@ def _translate_state(state: str) -> DomainError:
         return DatabaseTimeout("The database gave the statement up after its time limit; it was rolled back.")
     if state in _CONFLICTS:
         return ConcurrentUpdate("Concurrent requests kept changing the same data. Try again.")
-    if state == _FOREIGN_KEY_VIOLATION:
-        return UserNotRegistered("The token's user is not in this database.")
     if state.startswith(_BAD_VALUES):
         return InvalidInput(InvalidValue("", "a value that the database cannot store"))
     # Away, full, read-only after a failover, not migrated yet, password just rotated: to the

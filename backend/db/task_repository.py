@@ -11,7 +11,8 @@ from backend.db import task_statements as tasks
 from backend.db import user_statements as users
 from backend.db.database import Database
 from backend.db.statement import Connection, Statement
-from backend.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
+from backend.errors import IdempotencyKeyInProgress, IdempotencyKeyReused, UserNotRegistered
+from backend.models.task import USER_FOREIGN_KEY
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import StoredTask, TaskCreate, TaskRecord, TaskUpdate
 from backend.schemas.task_page import Position, TaskQuery
@@ -29,6 +30,7 @@ class TaskRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        database.register_violation(USER_FOREIGN_KEY, _user_not_registered)
 
     async def list(
         self, user_id: str, query: TaskQuery, *, after: Position | None, row_count: int
@@ -134,30 +136,16 @@ class TaskRepository:
         """Delete the task and tell whether there was one that meets all of it."""
         return bool(await self._database.fetch(tasks.DELETE, **_target(user_id, task_id, precondition)))
 
-    async def register(self, user_id: str, *, name: str, email: str | None) -> None:
-        """Write the user's row from the token, where it is missing.
-
-        Args:
-            user_id: The token's `sub`.
-            name: What the token says, else empty.
-            email: What the token says; without it, or where another row has it, a
-                placeholder under the reserved `.invalid` (RFC 2606).
-        """
-        placeholder = f"{user_id}@users.invalid"
-        await self._database.fetch(
-            users.REGISTER,
-            user_id=user_id,
-            name=name,
-            email=email.lower() if email else placeholder,
-            placeholder_email=placeholder,
-        )
-
     async def _write(
         self, statement: Statement, user_id: str, task_id: int, precondition: Precondition, **values: Any
     ) -> StoredTask | None:
         return _stored(
             await self._database.fetch(statement, **_target(user_id, task_id, precondition), **values)
         )
+
+
+def _user_not_registered() -> UserNotRegistered:
+    return UserNotRegistered("The token's user is not in this database.")
 
 
 def _target(user_id: str, task_id: int, precondition: Precondition) -> dict[str, Any]:

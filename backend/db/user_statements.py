@@ -8,10 +8,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     bindparam,
-    case,
     delete,
-    exists,
-    false,
     func,
     literal,
     select,
@@ -22,28 +19,16 @@ from backend.db.statement import Statement
 from backend.models.idempotency_key import IDEMPOTENCY_KEYS
 from backend.models.user import USERS
 
-__all__ = ["FIND_KEY", "FORGET_EXPIRED_KEYS", "LOCK_KEY", "REGISTER", "STORE_KEY"]
+__all__ = ["FIND_KEY", "FORGET_EXPIRED_KEYS", "INSERT_USER", "LOCK_KEY", "STORE_KEY"]
 
 _user_id = bindparam("user_id", type_=Text, required=True)
 _key = bindparam("key", type_=Text, required=True)
 _is_expired = IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(timedelta(hours=24), Interval)
 
-_email = bindparam("email", type_=Text, required=True)
-_taken = exists().where(USERS.c.email == _email)
-
-REGISTER = Statement(
+INSERT_USER = Statement(
     "insert user",
     insert(USERS)
-    .from_select(
-        ["id", "name", "email", "emailVerified"],
-        select(
-            _user_id,
-            bindparam("name", type_=Text, required=True),
-            # `email` is unique: one that another row has must not keep this user out.
-            case((_taken, bindparam("placeholder_email", type_=Text, required=True)), else_=_email),
-            false(),
-        ),
-    )
+    .values(id=_user_id, name="", email=bindparam("email", type_=Text, required=True))
     .on_conflict_do_nothing(),
 )
 

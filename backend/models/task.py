@@ -19,7 +19,10 @@ from sqlmodel import Field, SQLModel
 
 from backend.config import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
-__all__ = ["SORT_KEYS", "TASKS", "Task"]
+__all__ = ["SORT_KEYS", "TASKS", "USER_FOREIGN_KEY", "Task"]
+
+USER_FOREIGN_KEY = "tasks_user_id_fkey"
+"""The constraint that a task of a missing user violates; PostgreSQL named it so in the first migration."""
 
 
 class Task(SQLModel, table=True):
@@ -32,7 +35,7 @@ class Task(SQLModel, table=True):
         sa_column=Column(
             # Better Auth's "delete user" fails without the cascade.
             Text,
-            ForeignKey("users.id", ondelete="CASCADE"),
+            ForeignKey("users.id", ondelete="CASCADE", name=USER_FOREIGN_KEY),
             nullable=False,
         )
     )

@@ -1,4 +1,4 @@
-"""The `users` table as Better Auth makes it; this service adds rows only for callers who have none."""
+"""The `users` table as Better Auth makes it; this service adds rows only where no frontend does."""
 
 from datetime import datetime
 

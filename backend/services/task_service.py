@@ -4,7 +4,8 @@ from typing import NoReturn
 
 from backend.auth.principal import Principal
 from backend.db.task_repository import TaskRepository
-from backend.errors import PreconditionFailed, TaskNotFound, UserNotRegistered
+from backend.db.user_repository import UserRepository
+from backend.errors import InvalidToken, PreconditionFailed, TaskNotFound, UserNotRegistered
 from backend.observability.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.observability.tracing import service_span
 from backend.schemas.precondition import Precondition
@@ -23,10 +24,12 @@ class TaskService:
 
     Args:
         repository: Where tasks are kept.
+        users: Where the users are whom tasks refer to.
     """
 
-    def __init__(self, repository: TaskRepository) -> None:
+    def __init__(self, repository: TaskRepository, users: UserRepository) -> None:
         self._repository = repository
+        self._users = users
 
     async def list(self, owner: Principal, query: TaskQuery) -> TaskPageRecord:
         """Return one page.
@@ -63,14 +66,16 @@ class TaskService:
 
         Raises:
             IdempotencyKeyInProgress, IdempotencyKeyReused: See `TaskRepository.create_once`.
+            InvalidToken: The frontend, whose table `users` is, has no such user any more.
             UserNotRegistered: The owner has no row in `users` and it cannot be written.
         """
         with service_span("create task"):
             try:
                 return await self._create(owner, new, idempotency_key)
             except UserNotRegistered:
-                # The first task of a user whom the frontend keeps elsewhere.
-                await self._repository.register(owner.user_id, name=owner.name or "", email=owner.email)
+                # The first task of a user whom the frontend keeps elsewhere, or a deleted user's token.
+                if not await self._users.ensure_user(owner.user_id):
+                    raise InvalidToken("The token's user does not exist.") from None
                 return await self._create(owner, new, idempotency_key)
 
     async def update(

@@ -9,14 +9,22 @@ from prometheus_client import Counter
 
 from backend.auth.principal import Principal
 from backend.db.task_repository import TaskRepository
-from backend.errors import DomainError, InvalidInput, PreconditionFailed, TaskNotFound, UserNotRegistered
+from backend.db.user_repository import UserRepository
+from backend.errors import (
+    DomainError,
+    InvalidInput,
+    InvalidToken,
+    PreconditionFailed,
+    TaskNotFound,
+    UserNotRegistered,
+)
 from backend.observability.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import StoredTask, TaskCreate, TaskRecord, TaskUpdate
 from backend.schemas.task_page import Position, TaskQuery
 from backend.services.task_service import TaskService
 
-ALICE = Principal("alice", email="alice@example.com", name="Alice")
+ALICE = Principal("alice")
 NEW = TaskCreate(title="Milk")
 ANY = Precondition()
 VERSION_9 = Precondition(required=(9,))
@@ -63,10 +71,10 @@ class FakeRepository:
         self.keys[key] = await self.create(user, new)
         return self.keys[key], True
 
-    async def register(self, user_id: str, *, name: str, email: str | None) -> None:
-        self.calls.append("register")
-        self.asked = {"user_id": user_id, "name": name, "email": email}
-        self.registered = user_id != "banned"
+    async def ensure_user(self, user_id: str) -> bool:
+        self.calls.append(f"ensure_user {user_id}")
+        self.registered = user_id != "refused"
+        return user_id != "deleted"
 
     async def update(
         self, _user: str, _task_id: int, _change: TaskUpdate, asked: Precondition
@@ -81,7 +89,7 @@ class FakeRepository:
 
 
 def service_on(repository: FakeRepository) -> TaskService:
-    return TaskService(cast("TaskRepository", repository))
+    return TaskService(cast("TaskRepository", repository), cast("UserRepository", repository))
 
 
 def count(counter: Counter) -> float:
@@ -99,23 +107,26 @@ async def test_unknown_user_is_written_on_first_use(key: str | None) -> None:
     repository = FakeRepository(registered=False)
     before = count(tasks_created)
     assert await service_on(repository).create(ALICE, NEW, key) == stored()
-    assert repository.calls == ["create", "register", "create"]
-    assert repository.asked == {"user_id": "alice", "name": "Alice", "email": "alice@example.com"}
+    assert repository.calls == ["create", "ensure_user alice", "create"]
     assert count(tasks_created) == before + 1
 
 
-async def test_user_without_a_name_is_written_with_none() -> None:
-    repository = FakeRepository(registered=False)
-    await service_on(repository).create(Principal("carol", email=None, name=None), NEW, None)
-    assert repository.asked == {"user_id": "carol", "name": "", "email": None}
-
-
-async def test_user_who_cannot_be_written_is_told_so_once() -> None:
+@pytest.mark.parametrize("key", [None, "a-key"])
+@pytest.mark.parametrize(
+    ("user_id", "error", "calls"),
+    [
+        ("deleted", InvalidToken, ["create", "ensure_user deleted"]),
+        ("refused", UserNotRegistered, ["create", "ensure_user refused", "create"]),
+    ],
+)
+async def test_user_without_a_row_is_refused(
+    user_id: str, error: type[DomainError], calls: list[str], key: str | None
+) -> None:
     repository = FakeRepository(registered=False)
     before = count(tasks_created)
-    with pytest.raises(UserNotRegistered):
-        await service_on(repository).create(Principal("banned", email=None, name=None), NEW, None)
-    assert repository.calls == ["create", "register", "create"]
+    with pytest.raises(error):
+        await service_on(repository).create(Principal(user_id), NEW, key)
+    assert repository.calls == calls
     assert count(tasks_created) == before
 
 

@@ -69,10 +69,12 @@ def refuse_other_ids() -> None:
     """Stop before a foreign key that PostgreSQL cannot make."""
     kind = op.get_bind().scalar(
         sa.text(
-            "SELECT data_type FROM information_schema.columns"
-            " WHERE table_schema = current_schema() AND table_name = 'users' AND column_name = 'id'"
+            "SELECT format_type(atttypid, NULL) FROM pg_attribute"
+            " WHERE attrelid = to_regclass('users') AND attname = 'id'"
         )
     )
+    if kind is None:
+        raise ConfigurationError("the table users has no column id; tasks refer to it")
     if kind not in {"text", "character varying"}:
         raise ConfigurationError(
             f"users.id is of type {kind}; tasks need Better Auth's default text ids (advanced.database.generateId)"
