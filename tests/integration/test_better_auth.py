@@ -95,21 +95,6 @@ async def test_tables_made_by_the_frontend_first(empty_database_url: str) -> Non
         await assert_alembic_finds_nothing_to_change(empty_database_url)
 
 
-async def test_user_of_a_frontend_with_its_own_database(empty_database_url: str, database_url: str) -> None:
-    """The row that the service writes on first use is a whole one."""
-    async with better_auth(empty_database_url, algorithm="EdDSA") as frontend:
-        settings = service_settings(database_url, better_auth_secret=None, better_auth_url=frontend.url)
-        async with running_service(settings) as service:
-            ada = await frontend.sign_up("Ada")
-            token = await frontend.token(ada)
-            assert (await call(service, ada, token, "POST", json={"title": "Buy milk"})).status_code == 201
-    connection = await asyncpg.connect(database_url)
-    row = await connection.fetchrow('SELECT id, name, email, "emailVerified" FROM users')
-    await connection.close()
-    assert row is not None
-    assert tuple(row) == (ada.id, "Ada", "ada@example.com", False)
-
-
 async def test_keys_that_rotate(empty_database_url: str) -> None:
     async with frontend_and_service(empty_database_url, "EdDSA", rotation_seconds=1) as (frontend, service):
         ada = await frontend.sign_up("Ada")

@@ -115,6 +115,12 @@ async def test_other_ids_are_refused_in_one_sentence(empty_database_url: str, ki
     assert not await execute(empty_database_url, "SELECT FROM pg_tables WHERE tablename = 'tasks'")
 
 
+async def test_users_without_an_id_are_refused_in_one_sentence(empty_database_url: str) -> None:
+    await execute(empty_database_url, "CREATE TABLE users (user_id text PRIMARY KEY);")
+    with pytest.raises(ConfigurationError, match=r"^the table users has no column id"):
+        await migrate(empty_database_url)
+
+
 async def test_two_at_once_take_turns(empty_database_url: str) -> None:
     run = [asyncio.to_thread(command, "task-service", "migrate", url=empty_database_url) for _ in range(2)]
     assert all(code_revision() in said for said in await asyncio.gather(*run))

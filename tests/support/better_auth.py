@@ -9,9 +9,10 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -82,7 +83,7 @@ class BetterAuth:
 
 @contextlib.asynccontextmanager
 async def better_auth(
-    database_url: str, *, algorithm: str, rotation_seconds: int = 0
+    database_url: str, *, algorithm: str, rotation_seconds: int = 0, schema: Mapping[str, Any] | None = None
 ) -> AsyncIterator[BetterAuth]:
     """Migrate and serve Better Auth on this database.
 
@@ -90,6 +91,7 @@ async def better_auth(
         database_url: Shared with the service, as in production.
         algorithm: HS256, or one that the jwt plugin signs with.
         rotation_seconds: How long a key signs; 0 for ever.
+        schema: Better Auth's options of its tables; by default `users` and its own names for the rest.
     """
     address = urlsplit(database_url)
     host = parse_qs(address.query).get("host", [address.hostname])[0]
@@ -113,6 +115,7 @@ async def better_auth(
             "DATABASE": json.dumps(database),
             "ALGORITHM": algorithm,
             "ROTATION_SECONDS": str(rotation_seconds),
+            "SCHEMA": json.dumps(schema or {}),
         },
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -14,6 +14,7 @@ from backend.auth.principal import Principal
 from backend.config import load_settings
 from backend.db.database import Database
 from backend.db.task_repository import TaskRepository
+from backend.db.user_repository import UserRepository
 from backend.services.task_service import TaskService
 
 __all__ = ["app"]
@@ -22,9 +23,12 @@ __all__ = ["app"]
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold the pool."""
-    database = Database(load_settings())
+    settings = load_settings()
+    database = Database(settings)
     await database.start()
-    app.state.task_service = TaskService(TaskRepository(database))
+    app.state.task_service = TaskService(
+        TaskRepository(database), UserRepository(database, settings.users_table_owner)
+    )
     yield
     await database.stop()
 

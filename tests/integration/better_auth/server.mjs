@@ -1,7 +1,8 @@
 // A frontend's Better Auth, as its documentation sets it up: e-mail and password, the jwt plugin. It signs more
 // with the same keys: the links of its e-mails (GET /mailed?to=… gives the last one's token), a cached session.
 // From the environment: PORT, SECRET, DATABASE (node-pg's settings as JSON), ALGORITHM (HS256 or one of
-// the plugin's), ROTATION_SECONDS (0: never).
+// the plugin's), ROTATION_SECONDS (0: never), SCHEMA (JSON: names of tables and columns, and kinds of ids, of Better
+// Auth's options `user`, `session`, `account`, `verification` and `advanced`).
 import { createServer } from "node:http";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
@@ -10,7 +11,8 @@ import { bearer, jwt } from "better-auth/plugins";
 import { SignJWT } from "jose";
 import pg from "pg";
 
-const { PORT, SECRET, DATABASE, ALGORITHM, ROTATION_SECONDS } = process.env;
+const { PORT, SECRET, DATABASE, ALGORITHM, ROTATION_SECONDS, SCHEMA } = process.env;
+const schema = JSON.parse(SCHEMA);
 const baseURL = `http://127.0.0.1:${PORT}`;
 const secret = new TextEncoder().encode(SECRET);
 
@@ -35,8 +37,9 @@ const auth = betterAuth({
   database: new pg.Pool({ ...JSON.parse(DATABASE), max: 4 }),
   emailAndPassword: { enabled: true },
   emailVerification: { sendOnSignUp: true, sendVerificationEmail: async ({ user, token }) => mailed.set(user.email, token) },
-  session: { cookieCache: { enabled: true, strategy: "jwt" } },
-  user: { modelName: "users", deleteUser: { enabled: true } },
+  ...schema,
+  session: { cookieCache: { enabled: true, strategy: "jwt" }, ...schema.session },
+  user: { modelName: "users", deleteUser: { enabled: true }, ...schema.user },
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
   plugins: [jwt(ALGORITHM === "HS256" ? sharedSecret : keySet), bearer()],
