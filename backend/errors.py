@@ -39,7 +39,7 @@ class DomainError(Exception):
 
 
 class InvalidToken(DomainError):
-    """No token, or one that does not verify. Which check failed is told in general words only."""
+    """No token, or one that does not verify, or one whose user was deleted. Which check failed is told in general words only."""
 
     code = "invalid-token"
     title = "Authentication required"

@@ -47,7 +47,10 @@ RESPONSE_HEADERS: Final = [
 
 _RETRY_AFTER: Final = {"Retry-After": "Seconds to wait before trying again."}
 _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
-    401: ("No token, or one that does not verify.", {"WWW-Authenticate": "`Bearer`."}),
+    401: (
+        "No token, or one that does not verify; when a task is created, also one whose user was deleted.",
+        {"WWW-Authenticate": "`Bearer`."},
+    ),
     403: ("`{user_id}` is not the token's `sub`.", {}),
     404: ("You have no such task.", {}),
     408: ("The body did not arrive in time.", {}),
