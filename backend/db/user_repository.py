@@ -11,6 +11,8 @@ from backend.db import user_statements as users
 from backend.db.database import Database
 from backend.db.statement import Connection
 from backend.errors import UserNotRegistered
+from backend.models.idempotency_key import IDEMPOTENCY_KEYS
+from backend.models.task import TASKS
 from backend.models.user import USERS
 
 __all__ = ["UserRepository", "UsersTable", "UsersTableOwner"]
@@ -21,8 +23,10 @@ type UsersTableOwner = Literal["auto", "frontend", "service"]
 
 _WRITTEN_COLUMNS = {"id", "name", "email"}
 
-# pg_catalog and not information_schema, which hides what the role has no privilege on. A table that a later release
-# adds is the service's too: its foreign key carries the comment (CONTRIBUTING.md).
+_FIRST_TABLES = [TASKS.name, IDEMPOTENCY_KEYS.name]
+"""The service's tables whose foreign keys to `users` carry no comment; those of all later ones do (CONTRIBUTING.md)."""
+
+# pg_catalog and not information_schema, which hides what the role has no privilege on.
 _USERS_TABLE = """
     SELECT attname AS name,
         attnotnull AND NOT atthasdef AND attidentity = '' AS is_required,
@@ -106,7 +110,7 @@ class UserRepository:
 
 
 async def _users_table(connection: Connection) -> UsersTable:
-    rows = await connection.fetch(_USERS_TABLE, list(USERS.metadata.tables))
+    rows = await connection.fetch(_USERS_TABLE, _FIRST_TABLES)
     return UsersTable(
         {row["name"]: row["is_required"] for row in rows}, any(row["is_referenced"] for row in rows)
     )
