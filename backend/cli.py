@@ -26,7 +26,6 @@ from backend.config import (
     load_settings,
 )
 from backend.db.embedded import embedded_postgres
-from backend.db.migration import migrate as migrate_database
 from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import probe_schema_at
@@ -72,7 +71,7 @@ def dev(
         bound_port = listener.getsockname()[1]
         application = create_app(settings)
         if not settings.uses_embedded_database:
-            asyncio.run(migrate_database(settings.migration_address() or ""))
+            asyncio.run(_migrate(settings, "head", patience=0))
         config = uvicorn.Config(application, log_level=settings.log_level.lower(), access_log=False)
         server = _DevelopmentServer(config, _banner(settings, bound_port))
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
@@ -86,10 +85,12 @@ def serve() -> None:
     """Run the service for production: workers under Gunicorn. Migrate first; SIGTERM ends it."""
     settings = load_settings()
     if not settings.uses_embedded_database:
-        state = asyncio.run(probe_schema_at(settings))
-        if state is SchemaState.BEHIND:
+        schema = asyncio.run(probe_schema_at(settings))
+        if schema and schema.defect:
+            raise ConfigurationError(schema.defect)
+        if schema and schema.state is SchemaState.BEHIND:
             raise ConfigurationError("the database's schema is behind: run `task-service migrate` first")
-        if state is None:  # its requests answer 503 until it is there
+        if schema is None:  # its requests answer 503 until it is there
             typer.echo("task-service: the database does not answer yet", err=True)
     sys.stdout.flush()
     # A new interpreter: whether workers share their metrics is decided when the library is imported.
@@ -107,20 +108,18 @@ def migrate(
 ) -> None:
     """Bring the database to this release's schema. A database that is ahead is left as it is.
 
-    Ends with 3 where the migration itself failed, so that nobody tries it again; with 1 where
-    the database did not answer in time.
+    Exit codes: 1, the database did not answer in time; 2, a setting, the role or the database has to be
+    corrected; 3, the migration itself failed and would fail again.
     """
-    settings = load_database_settings()
-    try:
-        typer.echo(asyncio.run(_migrate(settings, revision, patience)))
-    except MigrationFailed as error:
-        typer.echo(f"task-service: {error}", err=True)
-        raise typer.Exit(3) from None
+    typer.echo(asyncio.run(_migrate(load_database_settings(), revision, patience)))
 
 
 @app.command()
 def gate(patience: Patience = 600.0) -> None:
-    """Wait until the database has this release's schema, or a later one: the step before `serve`."""
+    """Wait until the database has this release's schema, or a later one: the step before `serve`.
+
+    Exit codes: 1, it had not in time; 2, a setting, the role or the database has to be corrected.
+    """
     address = load_database_settings().database_address()
     if address is None:
         return  # an embedded database is migrated where it is started
@@ -160,14 +159,14 @@ def config(
 
 
 def main() -> None:
-    """Run the command line; an impossible setting is one sentence and exit status 2."""
+    """Run the command line; each failure that is foreseen is one sentence and an exit code of its own."""
     # As a container's first process nothing would end us otherwise: the kernel's default does not apply to it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
-    except (ConfigurationError, WaitedInVain) as error:
+    except (ConfigurationError, WaitedInVain, MigrationFailed) as error:
         typer.echo(f"task-service: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1 if isinstance(error, WaitedInVain) else 3)
 
 
 def settings_table() -> list[str]:

@@ -4,6 +4,7 @@ from typing import ClassVar, NamedTuple
 
 __all__ = [
     "ConcurrentUpdate",
+    "DatabaseMisconfigured",
     "DatabaseTimeout",
     "DatabaseUnavailable",
     "DomainError",
@@ -139,3 +140,21 @@ class DatabaseTimeout(DomainError):
 
     code = "database-timeout"
     title = "Database timeout"
+
+
+class DatabaseMisconfigured(DomainError):
+    """The database refuses the service until an operator changes the setup: role, grants, database, schema.
+
+    Args:
+        reason: The cause and what to do, for the log and the probes. A client does not get it.
+    """
+
+    code = "database-misconfigured"
+    title = "Database misconfigured"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "The service's database is not set up correctly. To repeat the request does not help;"
+            " the request_id leads the operator to the cause in the log."
+        )
+        self.reason = reason

@@ -60,10 +60,11 @@ _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
     415: ("The body is not JSON.", {}),
     422: ("The input breaks a rule; `errors` says which.", {}),
     429: ("More requests in a minute than the deployment allows a user.", _RETRY_AFTER),
+    500: ("The service or its database is not set up correctly; to repeat the request does not help.", {}),
     503: ("The database, or the frontend's key set, is away.", _RETRY_AFTER),
     504: ("The database did not answer in time.", _RETRY_AFTER),
 }
-_ALWAYS: Final = (401, 403, 422, 429, 503, 504)
+_ALWAYS: Final = (401, 403, 422, 429, 500, 503, 504)
 _BODY: Final = (408, 409, 413, 415)
 _ERRORS: Final[dict[str, tuple[int, ...]]] = {
     "list_tasks": _ALWAYS,

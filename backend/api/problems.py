@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from backend.errors import (
     ConcurrentUpdate,
+    DatabaseMisconfigured,
     DatabaseTimeout,
     DatabaseUnavailable,
     DomainError,
@@ -63,6 +64,8 @@ _ANSWERS: Final[Mapping[type[DomainError], tuple[HTTPStatus, Mapping[str, str]]]
     ConcurrentUpdate: (HTTPStatus.CONFLICT, {"Retry-After": "1"}),
     DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
     DatabaseTimeout: (HTTPStatus.GATEWAY_TIMEOUT, _RETRY_AFTER),
+    # Not 503: RFC 9110 §15.6.4 has that for what a delay likely alleviates, and clients then try again.
+    DatabaseMisconfigured: (HTTPStatus.INTERNAL_SERVER_ERROR, {}),
 }
 
 _log = structlog.get_logger()

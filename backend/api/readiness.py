@@ -4,14 +4,18 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from backend.db.database import Database
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import is_busy, probe_schema
-from backend.errors import DomainError
+from backend.errors import DatabaseMisconfigured, DomainError
 from backend.process.drain import Drain
 from backend.process_config import ProcessSettings
 
 __all__ = ["Readiness"]
+
+_log = structlog.get_logger()
 
 _CHECK_SECONDS = 2.0
 """Shorter than a probe's own time limit, so that the probe gets the reason."""
@@ -40,6 +44,7 @@ class Readiness:
         self._cache_seconds = settings.readiness_cache_seconds
         self._clock = clock
         self._good_until = float("-inf")
+        self._logged_reason: str | None = None
 
     async def reason_against(self) -> str | None:
         """Return why requests should not come here, None where they should."""
@@ -50,6 +55,9 @@ class Readiness:
         reason = await self._database_reason()
         if reason is None:
             self._good_until = self._clock() + self._cache_seconds
+        elif reason != self._logged_reason:
+            _log.warning("not ready", reason=reason)
+        self._logged_reason = reason
         return reason
 
     async def _database_reason(self) -> str | None:
@@ -58,9 +66,13 @@ class Readiness:
             return None
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                state = await probe_schema(self._database)
+                schema = await probe_schema(self._database)
+        except DatabaseMisconfigured as error:
+            return error.reason
         except (DomainError, TimeoutError):
             return "the database does not answer"
-        if state is SchemaState.BEHIND:
+        if schema.defect:
+            return schema.defect
+        if schema.state is SchemaState.BEHIND:
             return "the database's schema is behind: run `task-service migrate`"
         return None

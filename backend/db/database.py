@@ -18,7 +18,7 @@ from backend.db.pool import ConnectionPool
 from backend.db.session import server_settings, settings_sql, transaction
 from backend.db.statement import Connection, Statement
 from backend.db.times import use_times
-from backend.errors import DatabaseUnavailable, DomainError
+from backend.errors import DatabaseMisconfigured, DatabaseUnavailable, DomainError
 from backend.observability.metrics import (
     observe_connection_failure,
     observe_connection_timeout,
@@ -51,6 +51,7 @@ class Database:
         self._url = url
         self._pool: ConnectionPool | None = None
         self._through_pooler = False
+        self._role: str | None = None
         # Begins each transaction.
         self._begin = "BEGIN;"
         self._violations: dict[str, Callable[[], DomainError]] = {}
@@ -196,6 +197,7 @@ class Database:
                 timeout=settings.database_pool_timeout_seconds,
                 command_timeout=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
             )
+            self._role = getattr(connection.get_settings(), "session_authorization", None)
             await use_times(connection)
         except BaseException:
             # Also when the wait for it is given up: to a silent server nothing else ends it.
@@ -207,16 +209,6 @@ class Database:
         url = self._url or self._settings.database_address() or ""
         return parse_address(url, pooler=self._settings.database_pooler)
 
-    def _domain_error(self, error: Exception) -> Exception:
-        if violation := self._violations.get(getattr(error, "constraint_name", None) or ""):
-            return violation()
-        domain_error = translate(error)
-        if isinstance(domain_error, DatabaseUnavailable):
-            _log.warning(
-                "database failure", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
-            )
-        return domain_error or error
-
     async def _warm_up(self, pool: ConnectionPool) -> None:
         """Open the first connections, so that the first requests need not."""
         size = self._settings.database_pool_min_size
@@ -226,7 +218,23 @@ class Database:
             if not isinstance(each, BaseException):
                 pool.release(each)
         if failures:
-            _log.warning("database is away at the start", error=type(failures[0]).__name__)
+            failure = translate(failures[0]) if isinstance(failures[0], Exception) else None
+            reason = failure.reason if isinstance(failure, DatabaseMisconfigured) else None
+            _log.warning(
+                "no database connection at the start", error=type(failures[0]).__name__, reason=reason
+            )
+
+    def _domain_error(self, error: Exception) -> Exception:
+        """Return the error to raise instead, and log what an operator can act on."""
+        if violation := self._violations.get(getattr(error, "constraint_name", None) or ""):
+            return violation()
+        failure = translate(error)
+        cause = {"error": type(error).__name__, "sqlstate": getattr(error, "sqlstate", None)}
+        if isinstance(failure, DatabaseMisconfigured):
+            _log.error("database misconfigured", **cause, role=self._role, reason=failure.reason)
+        elif isinstance(failure, DatabaseUnavailable):
+            _log.warning("database failure", **cause)
+        return failure or error
 
 
 def _forget_abandoned_lookups(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -5,7 +5,9 @@ import asyncio
 from alembic import command
 from alembic.config import Config
 
-from backend.db.schema import SchemaState, code_revision, revision_at, schema_state
+from backend.config import ConfigurationError
+from backend.db.schema import SchemaState, code_revision
+from backend.db.schema_inspection import DatabaseSchema, inspect_schema_at
 
 __all__ = ["migrate", "migration_config"]
 
@@ -23,21 +25,22 @@ async def migrate(url: str, *, revision: str = "head") -> str:
         What was found and done, as a sentence.
 
     Raises:
-        ConfigurationError: The URL cannot be read, or the database is not fit for the tables.
+        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
+        DatabaseUnavailable, DatabaseTimeout: The database does not answer.
         asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: A migration failed; it was rolled back.
     """
-    before = await revision_at(url)
-    if schema_state(before) is SchemaState.AHEAD:
-        return f"The database is ahead, at {before}; this release knows {code_revision()}. Nothing to do."
+    before = await _inspect(url)
+    if before.state is SchemaState.AHEAD:
+        return f"The database is ahead, at {before.revision}; this release knows {code_revision()}. Nothing to do."
     config = migration_config()
     config.attributes["url"] = url
     # Alembic is synchronous; its env.py opens an event loop of its own.
     await asyncio.to_thread(command.upgrade, config, revision)
-    after = await revision_at(url)
+    after = await _inspect(url)
     return (
-        f"The database is at {after}."
-        if before == after
-        else f"The database went from {before or 'empty'} to {after}."
+        f"The database is at {after.revision}."
+        if before.revision == after.revision
+        else f"The database went from {before.revision or 'empty'} to {after.revision}."
     )
 
 
@@ -46,3 +49,16 @@ def migration_config() -> Config:
     config = Config()
     config.set_main_option("script_location", "backend.db:migrations")
     return config
+
+
+async def _inspect(url: str) -> DatabaseSchema:
+    """Return what the database has, unless no migration can make it fit."""
+    schema = await inspect_schema_at(url)
+    if schema.migration_defect:
+        raise ConfigurationError(schema.migration_defect)
+    if schema.foreign_revisions:
+        raise ConfigurationError(
+            f"alembic_version also has the revision {schema.foreign_revisions[0]!r}, which is not of this release:"
+            " give this service a database of its own, or delete that row if nothing else uses it"
+        )
+    return schema

@@ -5,15 +5,16 @@ import time
 from collections.abc import Callable
 
 from backend.config import ConfigurationError
-from backend.db.failures import is_connection_lost, is_retriable_conflict, translate
+from backend.db.failure_reasons import describe
+from backend.db.failures import is_transient, needs_setup
 from backend.db.migration import migrate
-from backend.db.schema import SchemaState, code_revision, revision_at, schema_state
-from backend.errors import DatabaseTimeout
+from backend.db.schema import SchemaState, code_revision
+from backend.db.schema_inspection import inspect_schema_at
+from backend.errors import DatabaseTimeout, DatabaseUnavailable
 
 __all__ = ["MigrationFailed", "WaitedInVain", "migrate_patiently", "wait_until_migrated"]
 
 _RETRY_SECONDS = 2.0
-_CONNECT_SECONDS = 5.0
 
 Report = Callable[[str], object]
 
@@ -39,22 +40,23 @@ async def migrate_patiently(url: str, *, revision: str, patience_seconds: float,
         What was found and done, as a sentence.
 
     Raises:
-        ConfigurationError: The URL cannot be read, or the database is not fit for the tables.
+        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
         MigrationFailed: To try again is of no use.
         WaitedInVain: Time is up.
     """
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            await _reach(url)
             return await migrate(url, revision=revision)
         except ConfigurationError:
             raise
-        except _Away as error:
-            reason = str(error)
+        except (DatabaseUnavailable, DatabaseTimeout) as error:
+            reason = _no_answer(error)
         except Exception as error:
             cause = _root(error)
-            if not _may_pass(cause):
+            if needs_setup(cause):
+                raise ConfigurationError(describe(cause)) from error
+            if not is_transient(cause):
                 raise MigrationFailed(f"The migration failed and was rolled back: {cause}") from error
             reason = f"The migration was cut off ({type(cause).__name__}) and rolled back."
         await _pause(deadline, reason, report)
@@ -74,52 +76,35 @@ async def wait_until_migrated(url: str, *, patience_seconds: float, report: Repo
         What was found, as a sentence.
 
     Raises:
-        ConfigurationError: The URL cannot be read.
+        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
         WaitedInVain: Time is up.
     """
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            found = await _reach(url)
-        except _Away as error:
-            reason = str(error)
+            found = await inspect_schema_at(url)
+        except (DatabaseUnavailable, DatabaseTimeout) as error:
+            reason = _no_answer(error)
         else:
-            state = schema_state(found)
-            reason = f"The database is at {found or 'no revision'}; this release wants {code_revision()}."
-            if state is not SchemaState.BEHIND:
-                return f"The database is {state}. {reason}"
+            if found.defect:
+                raise ConfigurationError(found.defect)
+            reason = (
+                f"The database is at {found.revision or 'no revision'}; this release wants {code_revision()}."
+            )
+            if found.state is not SchemaState.BEHIND:
+                return f"The database is {found.state}. {reason}"
         await _pause(deadline, reason, report)
 
 
-class _Away(Exception):
-    """The database does not answer; the text says how."""
-
-
-async def _reach(url: str) -> str | None:
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            return await revision_at(url)
-    except Exception as error:
-        if translate(error) is None:
-            raise
-        # The type alone: an address has no place in a log, and a driver may quote it.
-        raise _Away(f"The database does not answer ({type(error).__name__}).") from None
+def _no_answer(error: Exception) -> str:
+    # The type alone: an address has no place in a log, and a driver may quote it.
+    return f"The database does not answer ({type(error.__cause__).__name__})."
 
 
 def _root(error: Exception) -> Exception:
     """Return what the driver raised: SQLAlchemy wraps its adapter's error, which wraps the driver's."""
     wrapped = getattr(error, "orig", None) or error.__cause__
     return _root(wrapped) if isinstance(wrapped, Exception) else error
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same migration may succeed later."""
-    return (
-        is_connection_lost(error)
-        or is_retriable_conflict(error)
-        or isinstance(error, OSError)
-        or isinstance(translate(error), DatabaseTimeout)
-    )
 
 
 async def _pause(deadline: float, reason: str, report: Report) -> None:

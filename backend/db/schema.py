@@ -7,12 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
-from backend.db.address import parse_address
-from backend.db.statement import Connection
-
-__all__ = ["SchemaState", "code_revision", "database_revision", "revision_at", "schema_state"]
+__all__ = ["SchemaState", "code_revision", "is_known", "schema_state"]
 
 
 class SchemaState(StrEnum):
@@ -30,33 +25,16 @@ def code_revision() -> str:
     return newest
 
 
-async def database_revision(connection: Connection) -> str | None:
-    """Return the database's revision, None before the first migration."""
-    if (await connection.fetch("SELECT to_regclass('alembic_version')"))[0][0] is None:
-        return None
-    rows = await connection.fetch("SELECT version_num FROM alembic_version")
-    return rows[0][0] if rows else None
-
-
-async def revision_at(url: str) -> str | None:
-    """Return the revision of the database at this address, asked on a connection of its own.
-
-    Raises:
-        ConfigurationError: The URL cannot be read.
-        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: The database does not answer.
-    """
-    connection = await asyncpg.connect(**parse_address(url).arguments)
-    try:
-        return await database_revision(connection)
-    finally:
-        await connection.close(timeout=1.0)
-
-
 def schema_state(revision: str | None) -> SchemaState:
     """Compare a database's revision with the code's."""
     if revision == code_revision():
         return SchemaState.CURRENT
     return SchemaState.BEHIND if revision is None or revision in _revisions() else SchemaState.AHEAD
+
+
+def is_known(revision: str) -> bool:
+    """Tell whether this code has the migration of that revision."""
+    return revision in _revisions()
 
 
 @cache

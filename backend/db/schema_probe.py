@@ -1,40 +1,35 @@
 """Asks the database how its schema stands to the code's, and its pool how it is."""
 
-import asyncio
-
-import asyncpg
-
 from backend.config import Settings
 from backend.db.database import Database
-from backend.db.schema import SchemaState, code_revision, database_revision, revision_at, schema_state
+from backend.db.schema import code_revision
+from backend.db.schema_inspection import DatabaseSchema, inspect_schema, inspect_schema_at
+from backend.errors import DatabaseTimeout, DatabaseUnavailable
 from backend.observability.metrics import PoolState, set_schema_revision
 
 __all__ = ["is_busy", "pool_state", "probe_schema", "probe_schema_at"]
 
-_CONNECT_SECONDS = 5.0
 
-
-async def probe_schema(database: Database) -> SchemaState:
-    """Return how the schema stands; the metric of it is set on the way.
+async def probe_schema(database: Database) -> DatabaseSchema:
+    """Return what the database has of the schema, and set the metric of its revision.
 
     Raises:
-        DomainError: The database does not answer.
+        DomainError: The database does not answer, or refuses the service.
     """
-    found = await database.transaction(database_revision)
-    set_schema_revision(code_revision(), found)
-    return schema_state(found)
+    found = await database.transaction(inspect_schema)
+    set_schema_revision(code_revision(), found.revision)
+    return found
 
 
-async def probe_schema_at(settings: Settings) -> SchemaState | None:
-    """Return how the schema stands, asked on a connection of its own; None where the database is away.
+async def probe_schema_at(settings: Settings) -> DatabaseSchema | None:
+    """Return the same, asked on a connection of its own; None where the database does not answer.
 
     Raises:
-        ConfigurationError: The address is not a PostgreSQL URL.
+        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
     """
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            return schema_state(await revision_at(settings.database_address() or ""))
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return await inspect_schema_at(settings.database_address() or "")
+    except (DatabaseUnavailable, DatabaseTimeout):
         return None
 
 

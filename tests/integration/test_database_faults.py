@@ -216,11 +216,6 @@ async def test_full_server_is_unavailable(database_url: str) -> None:
             await connection.execute("DROP OWNED BY newcomer; DROP ROLE newcomer")
 
 
-async def test_database_without_tables_is_unavailable(empty_database_url: str) -> None:
-    async with service_on(empty_database_url) as (_, user):
-        assert is_problem(await user.request("GET"), 503, "database-unavailable")
-
-
 async def test_silent_connection_is_given_up_and_replaced(database_url: str) -> None:
     """A firewall that drops packets: no reset ever comes."""
     folder = parse_qs(urlsplit(database_url).query)["host"][0]

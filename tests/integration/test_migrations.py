@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from backend.config import ConfigurationError
 from backend.db.migration import migrate, migration_config
-from backend.db.schema import SchemaState, code_revision, database_revision, schema_state
+from backend.db.schema import SchemaState, code_revision, schema_state
+from backend.db.schema_inspection import inspect_schema_at
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -130,11 +131,8 @@ async def test_two_at_once_take_turns(empty_database_url: str) -> None:
 async def test_database_ahead_is_left_alone(database_url: str) -> None:
     await execute(database_url, "UPDATE alembic_version SET version_num = 'of-a-later-release';")
     assert "ahead" in await migrate(database_url)
-    connection = await asyncpg.connect(database_url)
-    revision = await database_revision(connection)
-    await connection.close()
-    assert revision == "of-a-later-release"
-    assert schema_state(revision) is SchemaState.AHEAD
+    schema = await inspect_schema_at(database_url)
+    assert (schema.revision, schema.state, schema.defect) == ("of-a-later-release", SchemaState.AHEAD, None)
 
 
 def test_revisions_are_those_that_alembic_sees() -> None:
@@ -145,10 +143,8 @@ def test_revisions_are_those_that_alembic_sees() -> None:
 
 
 async def test_state_of_other_databases(empty_database_url: str) -> None:
-    connection = await asyncpg.connect(empty_database_url)
-    assert await database_revision(connection) is None
-    await connection.close()
-    assert schema_state(None) is SchemaState.BEHIND
+    schema = await inspect_schema_at(empty_database_url)
+    assert (schema.revision, schema.state, schema.defect) == (None, SchemaState.BEHIND, None)
     assert schema_state(code_revision()) is SchemaState.CURRENT
 
 
