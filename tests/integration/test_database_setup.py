@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +11,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from backend.cli import main
 from backend.config import ConfigurationError
 from backend.db.migration import migrate
 from backend.db.rollout import WaitedInVain, migrate_patiently, wait_until_migrated
@@ -23,8 +21,10 @@ from tests.support.database import Server
 from tests.support.service import running_service, service_settings
 from tests.support.tls_proxy import tls_proxy
 
-COMMAND = Path(sys.executable).with_name("task-service")
 FOREIGN = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
+FOREIGN_REVISION = "INSERT INTO alembic_version VALUES ('{}')"
+REVISION = "UPDATE alembic_version SET version_num = '{}'"
+ANOTHER_SCHEMA = "the schema is not the one of this release: run `task-service migrate`"
 LONG = 600.0
 """A patience that no test could wait for."""
 
@@ -36,19 +36,6 @@ async def execute(url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def run(*arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
-    environment = {
-        **os.environ,
-        "ENVIRONMENT": "development" if arguments[0] == "dev" else "production",
-        "DATABASE_URL": url,
-        "BETTER_AUTH_SECRET": "x" * 40,
-        "PORT": "0",
-    }
-    return subprocess.run(
-        [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=100
-    )
 
 
 async def reason_of_commands(url: str) -> str:
@@ -167,14 +154,26 @@ async def test_refused_connection_is_reported_as_what_it_is(
     assert logged == [reason]
 
 
-def test_every_command_ends_with_one_sentence_and_2(migrated_server: tuple[Server, str]) -> None:
+@pytest.mark.parametrize("command", ["migrate", "gate", "serve", "dev"])
+def test_every_command_ends_with_one_sentence_and_2(
+    migrated_server: tuple[Server, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
     url = migrated_server[0].url("absent").replace("postgres@", "postgres:hunter2@")
-    for command in ("migrate", "gate", "serve", "dev"):
-        result = run(command, url=url)
-        assert (result.returncode, result.stdout) == (2, ""), result.stderr
-        assert result.stderr.startswith('task-service: database "absent" does not exist (SQLSTATE 3D000)')
-        assert len(result.stderr.splitlines()) == 1
-        assert "hunter2" not in result.stderr
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("BETTER_AUTH_SECRET", "x" * 40)
+    monkeypatch.setenv("ENVIRONMENT", "development" if command == "dev" else "production")
+    monkeypatch.setenv("PORT", "0")
+    monkeypatch.setattr("sys.argv", ["task-service", command])
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # `main` is for a process of its own
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr()
+    assert (end.value.code, said.out, len(said.err.splitlines())) == (2, "", 1)
+    assert said.err.startswith('task-service: database "absent" does not exist (SQLSTATE 3D000): create')
+    assert "hunter2" not in said.err
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
@@ -198,7 +197,7 @@ async def test_wrong_encoding_is_refused(migrated_server: tuple[Server, str], en
 async def test_other_applications_alembic_version_is_neither_taken_for_a_later_release_nor_changed(
     empty_database_url: str, revision: str, tables: str
 ) -> None:
-    await execute(empty_database_url, FOREIGN + tables, f"INSERT INTO alembic_version VALUES ('{revision}')")
+    await execute(empty_database_url, FOREIGN + tables, FOREIGN_REVISION.format(revision))
     reason = await reason_of_commands(empty_database_url)
     assert reason.startswith(f"alembic_version is at '{revision}', but the database has no table ")
     assert "give this service a database of its own" in reason
@@ -233,10 +232,7 @@ async def test_database_without_tables_is_behind(empty_database_url: str) -> Non
         500,
         "the database's schema is behind: run `task-service migrate`",
     )
-    assert logged == [
-        'relation "tasks" does not exist (SQLSTATE 42P01): the schema is not the one of this release:'
-        " run `task-service migrate`"
-    ]
+    assert logged == ['relation "tasks" does not exist (SQLSTATE 42P01): ' + ANOTHER_SCHEMA]
 
 
 @pytest.mark.parametrize(
@@ -250,7 +246,7 @@ async def test_database_without_tables_is_behind(empty_database_url: str) -> Non
 )
 @pytest.mark.parametrize("revision", [code_revision(), "of-a-later-release"])
 async def test_what_was_dropped_is_named(database_url: str, change: str, missing: str, revision: str) -> None:
-    await execute(database_url, change, f"UPDATE alembic_version SET version_num = '{revision}'")
+    await execute(database_url, change, REVISION.format(revision))
     reason = await reason_of_commands(database_url)
     assert reason.startswith(f"alembic_version is at '{revision}', but the database has {missing}:")
     _, ready, _ = await answers(database_url)
@@ -261,10 +257,7 @@ async def test_missing_column_is_logged_with_its_name(database_url: str) -> None
     await execute(database_url, "ALTER TABLE tasks DROP COLUMN description")
     listed, _, logged = await answers(database_url)
     assert listed.status_code == 500
-    assert logged == [
-        "column tasks.description does not exist (SQLSTATE 42703): the schema is not the one of this release:"
-        " run `task-service migrate`"
-    ]
+    assert logged == ["column tasks.description does not exist (SQLSTATE 42703): " + ANOTHER_SCHEMA]
 
 
 async def test_database_that_starts_is_waited_for() -> None:
