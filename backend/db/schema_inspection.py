@@ -148,7 +148,9 @@ async def inspect_schema_at(url: str) -> DatabaseSchema:
         failure = translate(error)
         if isinstance(failure, DatabaseMisconfigured):
             raise ConfigurationError(failure.reason) from None
-        raise failure or error from error
+        if failure is None:
+            raise
+        raise failure from error
 
 
 def _encoding_defect(encoding: str) -> str | None:
