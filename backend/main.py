@@ -13,6 +13,7 @@ from backend.api import openapi, problems
 from backend.api.faults import FaultInjector
 from backend.api.middleware.body_limit import BodyLimitMiddleware
 from backend.api.middleware.cross_origin import CrossOriginMiddleware
+from backend.api.middleware.head import HeadMiddleware
 from backend.api.middleware.jwt_auth import JwtAuthMiddleware
 from backend.api.middleware.measure import MeasureMiddleware
 from backend.api.middleware.ops_port import OpsPortMiddleware
@@ -125,6 +126,7 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
         Middleware(MeasureMiddleware),
         Middleware(TraceMiddleware),
         Middleware(RequestIdMiddleware),
+        Middleware(HeadMiddleware),
         Middleware(
             ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
         ),
@@ -156,10 +158,11 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
 
 def _ops_app() -> FastAPI:
     """Return what answers on the ops port."""
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, middleware=[Middleware(RequestIdMiddleware), Middleware(HeadMiddleware)])
     app.include_router(health.public)
     app.include_router(health.probes)
     app.include_router(metrics.router)
+    problems.install(app)
     return app
 
 

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from backend.errors import (
@@ -187,8 +187,16 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _methods(app: FastAPI, scope: Scope) -> list[str]:
-    def matches(method: str) -> bool:
-        trial = {**scope, "method": method}
-        return any(route.matches(trial)[0] is Match.FULL for route in app.router.routes)
+    """Return the methods that the path answers; HEAD wherever GET is (`HeadMiddleware`)."""
+    # A mounted application changes the root path of the scope, and matches every method; here it serves files.
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))
 
-    return [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if matches(method)]
+    def is_answered(method: str) -> bool:
+        trial = {**scope, "root_path": root_path, "method": method}
+        return any(
+            route.matches(trial)[0] is Match.FULL and (method == "GET" or not isinstance(route, Mount))
+            for route in app.router.routes
+        )
+
+    methods = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if is_answered(method)]
+    return ["GET", "HEAD", *methods[1:]] if "GET" in methods else methods

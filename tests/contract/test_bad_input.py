@@ -186,7 +186,7 @@ async def test_other_names_in_the_path_are_nobody_s(alice: User, user_id: str) -
         ("GET", "/{tasks}/1/complete", 405),
         ("POST", "/{tasks}/1", 405),
         ("DELETE", "/{tasks}", 405),
-        ("HEAD", "/{tasks}", 405),
+        ("HEAD", "/{tasks}/1/complete", 405),
         ("OPTIONS", "/{tasks}", 405),
         ("TRACE", "/{tasks}", 405),
     ],
@@ -198,8 +198,8 @@ async def test_no_such_route(alice: User, method: str, path: str, status: int) -
     assert answer.status_code == status
     if status == 405:
         expected = {
-            "/{tasks}": "GET, POST",
-            "/{tasks}/1": "GET, PUT, PATCH, DELETE",
+            "/{tasks}": "GET, HEAD, POST",
+            "/{tasks}/1": "GET, HEAD, PUT, PATCH, DELETE",
             "/{tasks}/1/complete": "PATCH",
         }
         assert answer.headers["allow"] == expected[path]

@@ -155,6 +155,8 @@ async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
         for path in ("/metrics", "/livez", "/readyz"):
             assert (await client.get(workers.url + path)).status_code == 404
             assert (await client.get(workers.ops_url + path)).status_code == 200
+            assert (await client.head(workers.ops_url + path)).status_code == 200
+        assert (await client.head(f"{workers.url}/health")).status_code == 200
         assert (await client.get(f"{workers.url}/health")).json() == {"status": "ok"}
         assert (await client.get(f"{workers.ops_url}/api/alice/tasks")).status_code == 404
         environment = {**os.environ, "RUN_DIR": str(workers.run_dir), "OPS_PORT": str(workers.ops_port)}
