@@ -21,6 +21,7 @@ from backend.api.middleware.overload import OverloadMiddleware
 from backend.api.middleware.rate_limit import RateLimitMiddleware
 from backend.api.middleware.request_id import RequestIdMiddleware
 from backend.api.middleware.response_headers import ResponseHeadersMiddleware
+from backend.api.middleware.root_path import RootPathMiddleware
 from backend.api.middleware.tracing import TraceMiddleware
 from backend.api.middleware.unexpected import UnexpectedErrorMiddleware
 from backend.api.readiness import Readiness
@@ -122,6 +123,7 @@ def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: 
         else []
     )
     return [
+        Middleware(RootPathMiddleware, root_path=settings.root_path),
         *outermost,
         Middleware(MeasureMiddleware),
         Middleware(TraceMiddleware),

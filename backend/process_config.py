@@ -1,9 +1,11 @@
 """The part of the settings that says how the process runs: ports, workers, time limits, probes."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import unquote
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 __all__ = ["Items", "ProcessSettings"]
@@ -37,6 +39,10 @@ class ProcessSettings(BaseSettings):
         ge=1,
         le=65535,
         description="Port of the probes and metrics, not for the public. Unset: they are on PORT.",
+    )
+    root_path: str = Field(
+        "",
+        description="Path that a proxy serves this service under, such as `/svc`, whether it strips it or not.",
     )
     run_dir: Path = Field(
         Path(".task-service/run"),
@@ -124,6 +130,15 @@ class ProcessSettings(BaseSettings):
         le=60,
         description="Delay of each request to /api, on purpose. Development only.",
     )
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, path: str) -> str:
+        if path and not re.fullmatch(r"/[^?#\s]*", path):
+            raise ValueError("must be a path that begins with a slash, such as /svc")
+        if unquote(path).strip("/").partition("/")[0] == "api":
+            raise ValueError("must not be /api or lie below it: the service's own paths begin with /api")
+        return path
 
     @model_validator(mode="after")
     def _check_process(self) -> Self:

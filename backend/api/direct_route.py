@@ -38,7 +38,8 @@ class DirectRoute(APIRoute):
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         # FastAPI looks for much else before it looks at the path, and most requests are another route's.
-        if self.path_regex.match(get_route_path(scope)) is None:
+        # All of the path: the `$` of Starlette's expression also matches before a newline at the end.
+        if self.path_regex.fullmatch(get_route_path(scope)) is None:
             return Match.NONE, {}
         return super().matches(scope)
 

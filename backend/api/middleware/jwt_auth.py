@@ -1,5 +1,6 @@
 """Lets nothing under `/api/` pass without a verified token: 401 before the body is read."""
 
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.api.problems import problem_response
@@ -23,7 +24,8 @@ class JwtAuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+        # The router's own reading of the path: a route must not match where this does not.
+        if scope["type"] == "http" and get_route_path(scope).startswith("/api/"):
             try:
                 principal = await self._verifier.verify(_bearer_token(header_values(scope, b"authorization")))
             except (InvalidToken, SigningKeysUnavailable) as error:

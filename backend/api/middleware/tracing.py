@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.middleware.measure import UNMEASURED_ROUTES
@@ -30,7 +31,7 @@ class TraceMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         tracer = request_tracer()
-        if tracer is None or scope["type"] != "http" or scope["path"] in UNMEASURED_ROUTES:
+        if tracer is None or scope["type"] != "http" or get_route_path(scope) in UNMEASURED_ROUTES:
             await self._app(scope, receive, send)
             return
         trace_id, span = start_request_span(tracer, scope["method"], _parent(scope))
