@@ -14,26 +14,15 @@ from backend.api.problems import MEDIA_TYPE
 from backend.schemas.problem import Problem
 from backend.schemas.task import TaskCreate, TaskUpdate
 
-__all__ = ["DESCRIPTION", "REQUEST_HEADERS", "RESPONSE_HEADERS", "install", "operation_id", "version"]
+__all__ = ["DESCRIPTION", "RESPONSE_HEADERS", "install", "operation_id", "version"]
 
 DESCRIPTION: Final = """The tasks of one user at a time, kept in PostgreSQL.
 
 Send the token of your Better Auth frontend as `Authorization: Bearer <token>`; its `sub` is the
 `{user_id}` of every path. Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem."""
 
-REQUEST_HEADERS: Final = [
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
-    "X-Request-ID",
-    "traceparent",
-    "tracestate",
-]
-"""Those that a browser's frontend may send."""
-
 RESPONSE_HEADERS: Final = [
+    "Allow",
     "ETag",
     "Link",
     "Location",

@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from backend.api.openapi import RESPONSE_HEADERS
 from backend.api.routers import tasks
 from backend.config import Settings
 from backend.main import create_app
@@ -71,6 +72,17 @@ def test_every_operation_is_told_whole(name: str) -> None:
             assert ("Retry-After" in answer["headers"]) == (status in {"409", "429", "503", "504"})
     for parameter in operation["parameters"]:
         assert parameter["description"], parameter["name"]
+
+
+def test_every_documented_response_header_may_be_read_by_a_browser() -> None:
+    documented = {
+        header
+        for operation in OPERATIONS.values()
+        for answer in operation["responses"].values()
+        for header in answer.get("headers", {})
+    }
+    assert "ETag" in documented
+    assert documented <= set(RESPONSE_HEADERS)
 
 
 @pytest.mark.parametrize(
