@@ -49,7 +49,7 @@ class ConnectionPool:
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
         # Who has a turn has a connection, or opens one.
-        self._turns = Turns(max_size, timeout_seconds)
+        self._turns = Turns(max_size)
         self._opened_at: dict[Connection, float] = {}
         self._idle: deque[tuple[Connection, float]] = deque()
         self._expiry: asyncio.TimerHandle | None = None
@@ -73,7 +73,7 @@ class ConnectionPool:
             OSError, asyncpg.PostgresError, asyncpg.InterfaceError: None could be opened.
         """
         deadline = self._loop.time() + self._timeout_seconds
-        if not await self._turns.take():
+        if not await self._turns.take(deadline):
             raise TimeoutError
         while self._idle:
             connection, _ = self._idle.pop()
@@ -113,11 +113,12 @@ class ConnectionPool:
         """Close every connection; those in use get a second to end."""
         if self._expiry is not None:
             self._expiry.cancel()
+        deadline = self._loop.time() + _CLOSE_SECONDS
         try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with asyncio.timeout_at(deadline):
                 for _ in range(self.max_size):
-                    while not await self._turns.take():
-                        pass
+                    if not await self._turns.take(deadline):
+                        raise TimeoutError  # noqa: TRY301 - as the timeout around it
                 for connection in list(self._opened_at):
                     await connection.close()
         except TimeoutError:

@@ -1,7 +1,9 @@
-"""Places that are taken in the order of asking, and a time limit for those who wait."""
+"""A fair semaphore whose waiters have a deadline each."""
 
 import asyncio
-from collections import deque
+import math
+from collections import OrderedDict
+from heapq import heappop, heappush
 
 __all__ = ["Turns"]
 
@@ -9,61 +11,90 @@ __all__ = ["Turns"]
 class Turns:
     """A number of places, first come, first served.
 
-    asyncio's semaphore and timeout do the same, for three times the CPU of each that waits: a timer for each
-    instead of one for all, whose waits are equally long.
+    asyncio's semaphore and timeout do the same, for three times the CPU of each that waits: a timer for
+    each. Here one timer, for the earliest deadline, serves all who wait.
 
     Args:
         places: How many there are, at least 1.
-        wait_seconds: Longest wait for one.
-        most_waiting: Longest line; whoever comes to such a one gets no place. None: any.
     """
 
-    def __init__(self, places: int, wait_seconds: float, most_waiting: int | None = None) -> None:
+    def __init__(self, places: int) -> None:
         self._places = self._free = places
-        self._wait_seconds = wait_seconds
-        self._most_waiting = most_waiting
-        # Of each that waits: until when, and what it is told.
-        self._line: deque[tuple[float, asyncio.Future[bool]]] = deque()
+        self._line: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        # Heap of (deadline, identity, waiter); the identity only keeps equal deadlines comparable.
+        self._deadlines: list[tuple[float, int, asyncio.Future[bool]]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_deadline = math.inf
 
     @property
     def is_unused(self) -> bool:
         """Whether nobody has a place."""
         return self._free == self._places
 
-    async def take(self) -> bool:
-        """Take a place, which the caller gives back; False where none was free in time, or the line is too long."""
+    @property
+    def is_full(self) -> bool:
+        """Whether `take` would have to wait."""
+        return not self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many wait; those that were cancelled or have run out of time do not count."""
+        return len(self._line)
+
+    async def take(self, deadline: float) -> bool:
+        """Take a place, which the caller gives back.
+
+        Args:
+            deadline: Until when to wait, in seconds of the event loop's clock.
+
+        Returns:
+            Whether a place was free in time.
+        """
         if self._free:  # then nobody waits
             self._free -= 1
             return True
-        if self._most_waiting is not None and len(self._line) >= self._most_waiting:
-            return False
         loop = asyncio.get_running_loop()
         told: asyncio.Future[bool] = loop.create_future()
-        self._line.append((loop.time() + self._wait_seconds, told))
-        if self._timer is None:
-            self._timer = loop.call_later(self._wait_seconds, self._expire)
+        self._line[told] = None
+        heappush(self._deadlines, (deadline, id(told), told))
+        if deadline < self._timer_deadline:
+            self._set_timer(loop)
         try:
             return await told
         except asyncio.CancelledError:
-            if told.done() and not told.cancelled() and told.result():  # both in the same turn of the loop
+            self._line.pop(told, None)
+            if told.done() and not told.cancelled() and told.result():  # both in one iteration of the loop
                 self.give_back()
             raise
 
     def give_back(self) -> None:
         """Give a place to who waits longest, if anybody does."""
         while self._line:
-            _, first = self._line.popleft()
+            first, _ = self._line.popitem(last=False)
             if not first.done():
                 first.set_result(True)
+                self._drop_done()
                 return
         self._free += 1
 
-    def _expire(self) -> None:
+    def _drop_done(self) -> None:
+        while self._deadlines and self._deadlines[0][2].done():
+            heappop(self._deadlines)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_deadline = self._deadlines[0][0]
+        self._timer = loop.call_at(self._timer_deadline, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell those whose time is over, and look again when the next one's is."""
-        loop = asyncio.get_running_loop()
-        while self._line and (self._line[0][0] <= loop.time() or self._line[0][1].done()):
-            _, first = self._line.popleft()
+        now = loop.time()
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].done()):
+            _, _, first = heappop(self._deadlines)
             if not first.done():
+                del self._line[first]
                 first.set_result(False)
-        self._timer = loop.call_at(self._line[0][0], self._expire) if self._line else None
+        self._timer, self._timer_deadline = None, math.inf
+        if self._deadlines:
+            self._set_timer(loop)

@@ -6,14 +6,18 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import HttpError, problem_response
+from backend.auth.principal import Principal
 from backend.process.turns import Turns
 
 __all__ = ["OverloadMiddleware"]
 
 _RETRY_AFTER = {"Retry-After": "1"}
 
-_MOST_WAITING = 5_000
-"""Requests in line; one takes some 20 kB of memory."""
+_MAX_WAITING = 5_000
+"""Requests of a worker that wait, in any line; one takes some 20 kB of memory."""
+
+_MAX_WAITING_OF_USER = 4_000
+"""Those of one user, so that the requests of one cannot leave no room for another's."""
 
 
 class OverloadMiddleware:
@@ -24,10 +28,10 @@ class OverloadMiddleware:
     Each user has a line of their own first, so that the many requests of one do not delay everybody else's.
 
     Args:
-        max_concurrent: Requests under `/api/` that are answered at once.
+        max_concurrent: Requests with a token that are answered at once.
         max_concurrent_of_user: Those of one user.
         timeout_seconds: Longest time for one.
-        wait_seconds: Longest time in each line.
+        wait_seconds: Longest time that a request waits, in both lines together.
     """
 
     def __init__(
@@ -39,37 +43,51 @@ class OverloadMiddleware:
         wait_seconds: float = 1.0,
     ) -> None:
         self._app = app
-        self._places = Turns(max_concurrent, wait_seconds, _MOST_WAITING)
+        self._places = Turns(max_concurrent)
         self._max_concurrent_of_user = max_concurrent_of_user
         # Of the users that have requests under way.
         self._places_of: dict[str, Turns] = {}
         self._timeout_seconds = timeout_seconds
         self._wait_seconds = wait_seconds
+        self._waiting = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        principal: Principal | None = scope.get("state", {}).get("principal")
+        if scope["type"] != "http" or principal is None:
             await self._app(scope, receive, send)
             return
-        user: str = scope["state"]["principal"].user_id
+        user = principal.user_id
         own = self._places_of.get(user)
         if own is None:
-            own = Turns(self._max_concurrent_of_user, self._wait_seconds, _MOST_WAITING)
-            self._places_of[user] = own
+            own = self._places_of[user] = Turns(self._max_concurrent_of_user)
+        deadline = asyncio.get_running_loop().time() + self._wait_seconds
         try:
-            if not await own.take():
+            if own.waiting >= _MAX_WAITING_OF_USER or not await self._take(own, deadline):
                 await self._refuse(scope, receive, send)
                 return
             try:
-                await self._serve(scope, receive, send)
+                await self._serve(scope, receive, send, deadline)
             finally:
                 own.give_back()
         finally:
             if own.is_unused:
                 self._places_of.pop(user, None)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not await self._places.take():
+    async def _take(self, places: Turns, deadline: float) -> bool:
+        """Take a place, unless as many requests as may wait do so already."""
+        if not places.is_full:
+            return await places.take(deadline)
+        if self._waiting >= _MAX_WAITING:
+            return False
+        self._waiting += 1
+        try:
+            return await places.take(deadline)
+        finally:
+            self._waiting -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, deadline: float) -> None:
+        if not await self._take(self._places, deadline):
             await self._refuse(scope, receive, send)
             return
         started = False

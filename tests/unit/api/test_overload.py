@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.api.middleware import overload
 from backend.api.middleware.overload import OverloadMiddleware
 from backend.auth.principal import Principal
+from tests.support.virtual_time import in_virtual_time
 
 
 class Inner:
@@ -30,7 +31,7 @@ def limited(inner: ASGIApp, *, max_concurrent_of_user: int = 100, **limits: Any)
 
 
 async def call(
-    app: OverloadMiddleware, path: str = "/api/alice/tasks", user: str = "alice"
+    app: OverloadMiddleware, path: str = "/api/alice/tasks", user: str | None = "alice"
 ) -> tuple[int, dict[bytes, bytes]]:
     started: list[Message] = []
 
@@ -46,12 +47,13 @@ async def call(
         "method": "GET",
         "path": path,
         "headers": [],
-        "state": {"request_id": "1", "principal": Principal(user)},
+        "state": {"request_id": "1"} | ({"principal": Principal(user)} if user else {}),
     }
     await app(scope, receive, send)
     return started[0]["status"], dict(started[0]["headers"])
 
 
+@in_virtual_time
 async def test_beyond_its_capacity_a_worker_lets_requests_wait_in_line() -> None:
     inner = Inner()
     app = limited(inner, max_concurrent=2, timeout_seconds=5, wait_seconds=5)
@@ -64,6 +66,7 @@ async def test_beyond_its_capacity_a_worker_lets_requests_wait_in_line() -> None
     assert [(await each)[0] for each in calls] == [200] * 4
 
 
+@in_virtual_time
 async def test_who_waits_too_long_is_answered_503_and_probes_still_pass() -> None:
     inner = Inner()
     app = limited(inner, max_concurrent=2, timeout_seconds=5, wait_seconds=0.05)
@@ -72,15 +75,16 @@ async def test_who_waits_too_long_is_answered_503_and_probes_still_pass() -> Non
     await inner.entered.acquire()
     status, headers = await call(app)
     assert (status, headers[b"retry-after"]) == (503, b"1")
-    probe = asyncio.create_task(call(app, "/livez"))
+    probe = asyncio.create_task(call(app, "/livez", user=None))
     inner.may_answer.set()
     assert (await probe)[0] == 200
     assert [(await task)[0] for task in under_way] == [200, 200]
     assert (await call(app))[0] == 200
 
 
+@in_virtual_time
 async def test_who_finds_a_long_line_is_answered_503_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overload, "_MOST_WAITING", 1)
+    monkeypatch.setattr(overload, "_MAX_WAITING", 1)
     inner = Inner()
     app = limited(inner, max_concurrent=1, timeout_seconds=5, wait_seconds=60)
     under_way = asyncio.create_task(call(app))
@@ -92,6 +96,7 @@ async def test_who_finds_a_long_line_is_answered_503_at_once(monkeypatch: pytest
     assert [(await each)[0] for each in (under_way, in_line)] == [200, 200]
 
 
+@in_virtual_time
 async def test_an_answer_that_takes_too_long_is_504_and_frees_its_place() -> None:
     inner = Inner()
     app = limited(inner, max_concurrent=1, timeout_seconds=0.05)
@@ -101,6 +106,7 @@ async def test_an_answer_that_takes_too_long_is_504_and_frees_its_place() -> Non
     assert (await call(app))[0] == 200
 
 
+@in_virtual_time
 async def test_a_timeout_of_something_else_is_not_taken_for_ours() -> None:
     async def failing(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise TimeoutError
@@ -109,6 +115,7 @@ async def test_a_timeout_of_something_else_is_not_taken_for_ours() -> None:
         await call(limited(failing, max_concurrent=1, timeout_seconds=5))
 
 
+@in_virtual_time
 async def test_the_many_requests_of_one_user_do_not_delay_another() -> None:
     inner = Inner()
     app = limited(inner, max_concurrent=10, max_concurrent_of_user=2, timeout_seconds=5)
@@ -124,6 +131,7 @@ async def test_the_many_requests_of_one_user_do_not_delay_another() -> None:
     assert not app._places_of
 
 
+@in_virtual_time
 async def test_a_user_who_waits_too_long_for_a_turn_of_theirs_is_answered_503() -> None:
     inner = Inner()
     app = limited(inner, max_concurrent=10, max_concurrent_of_user=1, timeout_seconds=5, wait_seconds=0.05)
@@ -135,3 +143,83 @@ async def test_a_user_who_waits_too_long_for_a_turn_of_theirs_is_answered_503() 
     assert (await first)[0] == 200
     assert (await call(app))[0] == 200
     assert not app._places_of
+
+
+@in_virtual_time
+async def test_the_longest_line_is_the_workers_and_not_each_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overload, "_MAX_WAITING", 3)
+    inner = Inner()
+    app = limited(inner, max_concurrent=1, max_concurrent_of_user=1, timeout_seconds=60, wait_seconds=10)
+    # One of alice's is answered and two wait for it; bob waits for the worker.
+    under_way = [asyncio.create_task(call(app, user=user)) for user in ("alice", "alice", "alice", "bob")]
+    await inner.entered.acquire()
+    for user in ("alice", "bob", "carol"):
+        assert (await call(app, user=user))[0] == 503
+    assert asyncio.get_running_loop().time() == 0
+    inner.may_answer.set()
+    assert [(await each)[0] for each in under_way] == [200] * 4
+
+
+@in_virtual_time
+async def test_one_user_leaves_room_in_line_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overload, "_MAX_WAITING", 3)
+    monkeypatch.setattr(overload, "_MAX_WAITING_OF_USER", 2)
+    inner = Inner()
+    app = limited(inner, max_concurrent=1, max_concurrent_of_user=1, timeout_seconds=60, wait_seconds=10)
+    under_way = [asyncio.create_task(call(app)) for _ in range(3)]
+    await inner.entered.acquire()
+    assert (await call(app))[0] == 503
+    other = asyncio.create_task(call(app, user="bob"))
+    await asyncio.sleep(1)
+    inner.may_answer.set()
+    assert [(await each)[0] for each in (*under_way, other)] == [200] * 4
+
+
+@in_virtual_time
+async def test_one_deadline_holds_for_both_waits() -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+    entered: list[int] = []
+
+    async def answer_when_told(_scope: Scope, _receive: Receive, send: Send) -> None:
+        number = len(entered)
+        entered.append(number)
+        await gates[number].wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    app = limited(
+        answer_when_told, max_concurrent=2, max_concurrent_of_user=1, timeout_seconds=60, wait_seconds=1.0
+    )
+    first, other = asyncio.create_task(call(app)), asyncio.create_task(call(app, user="bob"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(call(app))  # waits for alice's place
+    third = asyncio.create_task(call(app, user="carol"))  # waits for the worker's
+    await asyncio.sleep(0.6)
+    gates[0].set()  # alice's place is hers, but carol has the worker's
+    assert (await first)[0] == 200
+    assert (await second)[0] == 503
+    assert asyncio.get_running_loop().time() == pytest.approx(1.0)
+    for gate in gates:
+        gate.set()
+    assert [(await each)[0] for each in (other, third)] == [200, 200]
+    assert not app._places_of
+
+
+@in_virtual_time
+async def test_a_request_that_was_cancelled_makes_room_in_line_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(overload, "_MAX_WAITING", 2)
+    inner = Inner()
+    app = limited(inner, max_concurrent=1, timeout_seconds=60, wait_seconds=10)
+    under_way = asyncio.create_task(call(app))
+    await inner.entered.acquire()
+    in_line = [asyncio.create_task(call(app)) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert (await call(app))[0] == 503
+    in_line[1].cancel()
+    await asyncio.sleep(0)
+    newcomer = asyncio.create_task(call(app))
+    await asyncio.sleep(0)
+    inner.may_answer.set()
+    assert [(await each)[0] for each in (under_way, in_line[0], newcomer)] == [200] * 3

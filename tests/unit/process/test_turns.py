@@ -1,24 +1,28 @@
 """Places go to who asked first; nobody waits for too long, and no place is lost on the way."""
 
 import asyncio
+import math
 
 import pytest
 
 from backend.process.turns import Turns
+from tests.support.virtual_time import in_virtual_time
 
 
+@in_virtual_time
 async def test_free_places_are_taken_at_once() -> None:
-    turns = Turns(2, wait_seconds=60)
-    assert [await turns.take(), await turns.take()] == [True, True]
+    turns = Turns(2)
+    assert [await turns.take(0), await turns.take(0)] == [True, True]
 
 
+@in_virtual_time
 async def test_a_place_goes_to_who_waits_longest_and_not_to_who_asks_next() -> None:
-    turns = Turns(1, wait_seconds=60)
-    await turns.take()
+    turns = Turns(1)
+    await turns.take(60)
     got: list[str] = []
 
     async def wait(name: str) -> None:
-        await turns.take()
+        await turns.take(60)
         got.append(name)
 
     first, second = asyncio.create_task(wait("first")), asyncio.create_task(wait("second"))
@@ -33,33 +37,47 @@ async def test_a_place_goes_to_who_waits_longest_and_not_to_who_asks_next() -> N
     assert got == ["first", "second", "newcomer"]
 
 
-async def test_each_waits_for_as_long_as_is_allowed() -> None:
-    turns = Turns(1, wait_seconds=0.1)
-    await turns.take()
+@in_virtual_time
+async def test_each_waits_until_its_deadline_whatever_their_order() -> None:
+    turns = Turns(1)
+    await turns.take(0)
     loop = asyncio.get_running_loop()
-    waited: list[float] = []
+    waited: dict[float, float] = {}
 
-    async def wait(after: float) -> None:
-        await asyncio.sleep(after)
-        began = loop.time()
-        assert not await turns.take()
-        waited.append(loop.time() - began)
+    async def wait(began: float, deadline: float) -> None:
+        await asyncio.sleep(began)
+        assert not await turns.take(deadline)
+        waited[deadline] = loop.time()
 
     async with asyncio.TaskGroup() as group:
-        for after in (0, 0.05, 0.3):
-            group.create_task(wait(after))
-    assert all(each > 0.09 for each in waited)
+        for began, deadline in ((0, 1.0), (0.1, 0.5), (0.2, 0.7), (0.3, 3.0), (2.0, 2.5), (2.6, 2.6)):
+            group.create_task(wait(began, deadline))
+    assert waited == pytest.approx({deadline: deadline for deadline in waited})
+    assert len(waited) == 6
+    assert turns.waiting == 0
     turns.give_back()
-    assert await turns.take()
+    assert await turns.take(0)
+
+
+@in_virtual_time
+async def test_a_place_goes_past_those_whose_time_is_over() -> None:
+    turns = Turns(1)
+    await turns.take(0)
+    late, patient = (asyncio.create_task(turns.take(deadline)) for deadline in (1, 60))
+    await asyncio.sleep(2)
+    turns.give_back()
+    assert [await late, await patient] == [False, True]
+    assert asyncio.get_running_loop().time() == pytest.approx(2)
 
 
 @pytest.mark.parametrize("given_before", [True, False])
+@in_virtual_time
 async def test_who_leaves_takes_no_place_along(*, given_before: bool) -> None:
-    turns = Turns(1, wait_seconds=60)
-    await turns.take()
-    leaving = asyncio.create_task(turns.take())
+    turns = Turns(1)
+    await turns.take(60)
+    leaving = asyncio.create_task(turns.take(60))
     await asyncio.sleep(0)
-    if given_before:  # the place and the end reach it in the same turn of the event loop
+    if given_before:  # the place and the end reach it in the same iteration of the event loop
         turns.give_back()
         leaving.cancel()
     else:
@@ -68,17 +86,31 @@ async def test_who_leaves_takes_no_place_along(*, given_before: bool) -> None:
         turns.give_back()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    async with asyncio.timeout(1):
-        assert await turns.take()
-
-
-async def test_nobody_waits_at_the_end_of_a_long_line() -> None:
-    turns = Turns(1, wait_seconds=60, most_waiting=1)
-    await turns.take()
-    waiting = asyncio.create_task(turns.take())
-    await asyncio.sleep(0)
-    assert not await turns.take()
-    turns.give_back()
-    assert await waiting
-    turns.give_back()
     assert turns.is_unused
+    assert await turns.take(0)
+
+
+@in_virtual_time
+async def test_who_leaves_is_not_counted_as_waiting() -> None:
+    turns = Turns(1)
+    await turns.take(60)
+    waiting = [asyncio.create_task(turns.take(60)) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert (turns.is_full, turns.waiting) == (True, 5)
+    for each in waiting[1:4]:
+        each.cancel()
+    await asyncio.sleep(0)
+    assert turns.waiting == 2
+
+
+@in_virtual_time
+async def test_nothing_is_kept_of_those_who_had_their_turn() -> None:
+    turns = Turns(1)
+    await turns.take(0)
+    for number in range(100):
+        waiting = asyncio.create_task(turns.take(number + 1000))
+        await asyncio.sleep(0)
+        turns.give_back()
+        assert await waiting
+    assert (turns.waiting, len(turns._deadlines)) == (0, 0)
+    assert math.isclose(asyncio.get_running_loop().time(), 0)
