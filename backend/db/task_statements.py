@@ -1,7 +1,7 @@
 """Every statement on tasks; each carries `user_id`, so that none can touch another user's rows."""
 
 from functools import cache
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import (
     ARRAY,
@@ -169,13 +169,20 @@ def _tasks(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Sele
     if filtered:
         statement = statement.where(TASKS.c.completed == _parameter("completed", Boolean))
     if continued:
-        after_key: Any = _parameter("after_key", Text if sort == "title" else DateTime(timezone=True))
-        if sort == "title":
-            after_key = func.lower(after_key).collate("C")
         place = tuple_(SORT_KEYS[sort], TASKS.c.id)
-        after = tuple_(after_key, _parameter("after_id", BigInteger))
+        after = tuple_(_after_key(sort), _parameter("after_id", BigInteger))
         statement = statement.where(place > after if order == "asc" else place < after)
     return statement
+
+
+def _after_key(sort: Sort) -> ColumnElement[Any]:
+    match sort:
+        case "title":
+            return func.lower(_parameter("after_key", Text)).collate("C")
+        case "created_at" | "updated_at":
+            return _parameter("after_key", DateTime(timezone=True))
+        case _:
+            assert_never(sort)
 
 
 def _has_pattern(columns: Any) -> ColumnElement[bool]:

@@ -4,12 +4,13 @@ import base64
 import binascii
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 import msgspec
 
 from backend.errors import InvalidInput, InvalidValue
 from backend.schemas.task import TaskRecord
-from backend.schemas.task_page import Position, TaskQuery
+from backend.schemas.task_page import Position, Sort, TaskQuery
 
 __all__ = ["cursor_after", "position_of"]
 
@@ -19,8 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def cursor_after(task: TaskRecord, user_id: str, query: TaskQuery) -> str:
     """Return the cursor of the page that begins behind `task`."""
-    key = task.title if query.sort == "title" else _microseconds(task, query)
-    payload = msgspec.msgpack.encode([key, task.id])
+    payload = msgspec.msgpack.encode([_sort_key(task, query.sort), task.id])
     return base64.urlsafe_b64encode(_check(payload, user_id, query) + payload).rstrip(b"=").decode()
 
 
@@ -56,8 +56,19 @@ def _refused() -> InvalidInput:
     )
 
 
-def _microseconds(task: TaskRecord, query: TaskQuery) -> int:
-    time = task.created_at if query.sort == "created_at" else task.updated_at
+def _sort_key(task: TaskRecord, sort: Sort) -> str | int:
+    match sort:
+        case "title":
+            return task.title
+        case "created_at":
+            return _microseconds(task.created_at)
+        case "updated_at":
+            return _microseconds(task.updated_at)
+        case _:
+            assert_never(sort)
+
+
+def _microseconds(time: datetime) -> int:
     # Not timestamp(): a float does not hold the microseconds of every year.
     return (time - _EPOCH) // timedelta(microseconds=1)
 

@@ -3,15 +3,17 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 
+from backend.schemas.task_page import Order, Sort
 from tests.support.service import User
 
-ORDERS = [(sort, order) for sort in ("created_at", "updated_at", "title") for order in ("asc", "desc")]
+ORDERS = list(product(get_args(Sort), get_args(Order)))
 
 
 async def walk(user: User, **query: Any) -> AsyncIterator[list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import InvalidInput
+from backend.models.task import SORT_KEYS
 from backend.schemas.task import TaskRecord
 from backend.schemas.task_page import Order, Sort, Status, TaskQuery
 from backend.services.cursor import cursor_after, position_of
@@ -43,6 +44,14 @@ TASK = TaskRecord(
 )
 
 
+def microseconds(time: datetime) -> int:
+    return (
+        (time - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400_000_000
+        + ((time.hour * 60 + time.minute) * 60 + time.second) * 1_000_000
+        + time.microsecond
+    )
+
+
 @given(tasks, texts, queries)
 def test_cursor_names_the_task_that_it_was_made_of(task: TaskRecord, user_id: str, query: TaskQuery) -> None:
     cursor = cursor_after(task, user_id, query)
@@ -50,16 +59,12 @@ def test_cursor_names_the_task_that_it_was_made_of(task: TaskRecord, user_id: st
     assert cursor.isascii()
     position = position_of(cursor, user_id, query)
     assert position.id == task.id
-    if query.sort == "title":
-        assert position.key == task.title
-    else:
-        time = task.created_at if query.sort == "created_at" else task.updated_at
-        assert (
-            position.key
-            == (time - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400_000_000
-            + ((time.hour * 60 + time.minute) * 60 + time.second) * 1_000_000
-            + time.microsecond
-        )
+    value = getattr(task, query.sort)
+    assert position.key == (microseconds(value) if isinstance(value, datetime) else value)
+
+
+def test_every_sort_has_a_column_to_order_by() -> None:
+    assert set(get_args(Sort)) == set(SORT_KEYS)
 
 
 @given(st.data())
