@@ -42,5 +42,5 @@ def in_virtual_time[**P](test: Callable[P, Coroutine[Any, Any, None]]) -> Callab
 
     # pytest reads the parameters; its plugin must not take this for the coroutine function that it wraps.
     run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
-    del run.__wrapped__  # type: ignore[attr-defined]
+    del run.__wrapped__
     return run
