@@ -118,8 +118,6 @@ def classify(error: BaseException) -> Outcome | None:
     Args:
         error: What asyncpg, `ssl`, a socket or the event loop raised, or what reading the address did.
     """
-    if isinstance(error, asyncpg.ForeignKeyViolationError):
-        return None  # known by its constraint's name alone (`Database.register_violation`), and else a defect
     if isinstance(error, asyncpg.PostgresError):
         return _classify_state(error)
     if _is_refused_by_peer_or_file(error):
