@@ -25,6 +25,7 @@ from backend.config import (
     load_database_settings,
     load_settings,
 )
+from backend.db.address import check_addresses, migration_parameters, parse_address, service_parameters
 from backend.db.embedded import embedded_postgres
 from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
 from backend.db.schema import SchemaState
@@ -84,6 +85,7 @@ def dev(
 def serve() -> None:
     """Run the service for production: workers under Gunicorn. Migrate first; SIGTERM ends it."""
     settings = load_settings()
+    check_addresses(settings)
     if not settings.uses_embedded_database:
         schema = asyncio.run(probe_schema_at(settings))
         if schema and schema.defect:
@@ -120,9 +122,11 @@ def gate(patience: Patience = 600.0) -> None:
 
     Exit codes: 1, it had not in time; 2, a setting, the role or the database has to be corrected.
     """
-    address = load_database_settings().database_address()
-    if address is None:
-        return  # an embedded database is migrated where it is started
+    settings = load_database_settings()
+    if settings.uses_embedded_database:
+        return  # it is migrated where it is started
+    check_addresses(settings)
+    address = service_parameters(settings)
     typer.echo(asyncio.run(wait_until_migrated(address, patience_seconds=patience, report=_report)))
 
 
@@ -154,7 +158,9 @@ def config(
     if table:
         typer.echo("\n".join(settings_table()))
         return
-    for name, value in load_settings().model_dump(mode="json").items():
+    settings = load_settings()
+    check_addresses(settings)
+    for name, value in settings.model_dump(mode="json").items():
         typer.echo(f"{name.upper()}={_shown(value)}")
 
 
@@ -186,12 +192,12 @@ def _shown(value: object) -> str:
 
 async def _migrate(settings: DatabaseSettings, revision: str, patience: float) -> str:
     async with AsyncExitStack() as stack:
-        url = settings.migration_address()
+        check_addresses(settings)
         if settings.uses_embedded_database:
-            url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-        return await migrate_patiently(
-            url or "", revision=revision, patience_seconds=patience, report=_report
-        )
+            address = parse_address(await stack.enter_async_context(embedded_postgres(settings.data_dir)))
+        else:
+            address = migration_parameters(settings)
+        return await migrate_patiently(address, revision=revision, patience_seconds=patience, report=_report)
 
 
 def _report(sentence: str) -> None:

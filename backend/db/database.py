@@ -12,10 +12,12 @@ import asyncpg
 import structlog
 
 from backend.config import Settings
-from backend.db.address import DatabaseAddress, parse_address
+from backend.db.address import parse_address, service_parameters
+from backend.db.connection import open_connection, session_settings, settings_statement
+from backend.db.connection_parameters import ConnectionParameters
 from backend.db.failures import is_connection_lost, is_retriable_conflict, translate
 from backend.db.pool import ConnectionPool
-from backend.db.session import server_settings, settings_sql, transaction
+from backend.db.session import server_settings, transaction
 from backend.db.statement import Connection, Statement
 from backend.db.times import use_times
 from backend.errors import DatabaseMisconfigured, DatabaseUnavailable, DomainError
@@ -63,14 +65,22 @@ class Database:
             ConfigurationError: The address is not a PostgreSQL URL.
         """
         asyncio.get_running_loop().set_exception_handler(_forget_abandoned_lookups)
-        self._through_pooler = self._address().transaction_pooler
+        parameters = self._parameters()
+        if parameters.ignores_channel_binding:
+            _log.warning(
+                "channel_binding=require is not enforced: sslmode=verify-full would authenticate the server",
+                variable=parameters.variable,
+            )
+        self._through_pooler = parameters.pooler == "transaction"
         if self._through_pooler:
-            self._begin = "BEGIN;" + settings_sql(self._settings)
+            limits = session_settings(parameters, server_settings(self._settings))
+            self._begin = "BEGIN;" + settings_statement(limits, is_local=True)
         self._pool = ConnectionPool(
             self._connect,
             max_size=self._settings.database_pool_max_size,
             max_idle_seconds=self._settings.database_connection_max_idle_seconds,
             timeout_seconds=self._settings.database_pool_timeout_seconds,
+            connect_timeout_seconds=parameters.total_timeout_seconds,
         )
         await self._warm_up(self._pool)
 
@@ -183,19 +193,12 @@ class Database:
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         """Open a connection to the address in force now, which a rotated secret changes."""
         settings = self._settings
-        arguments = dict(self._address().arguments)
-        if not self._through_pooler:  # PgBouncer refuses start-up parameters that it does not know
-            arguments["server_settings"] = server_settings(settings) | dict(
-                arguments.get("server_settings", {})
-            )
-        connection: asyncpg.Connection[asyncpg.Record]
         try:
-            connection = await asyncpg.connect(
-                **arguments,
-                # Prepared statements do not survive a pooler that changes the server between transactions.
-                statement_cache_size=0 if self._through_pooler else 1024,
-                timeout=settings.database_pool_timeout_seconds,
-                command_timeout=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
+            connection = await open_connection(
+                self._parameters(),
+                timeout_seconds=settings.database_pool_timeout_seconds,
+                command_timeout_seconds=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
+                settings=server_settings(settings),
             )
             self._role = getattr(connection.get_settings(), "session_authorization", None)
             await use_times(connection)
@@ -205,9 +208,10 @@ class Database:
             raise
         return connection
 
-    def _address(self) -> DatabaseAddress:
-        url = self._url or self._settings.database_address() or ""
-        return parse_address(url, pooler=self._settings.database_pooler)
+    def _parameters(self) -> ConnectionParameters:
+        if self._url is not None:
+            return parse_address(self._url, pooler=self._settings.database_pooler)
+        return service_parameters(self._settings)
 
     async def _warm_up(self, pool: ConnectionPool) -> None:
         """Open the first connections, so that the first requests need not."""

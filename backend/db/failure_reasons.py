@@ -2,12 +2,11 @@
 
 import ssl
 from collections.abc import Mapping
-from traceback import walk_tb
 from typing import Final
 
 import asyncpg
 
-__all__ = ["describe", "is_of_address", "longest_match"]
+__all__ = ["describe", "longest_match"]
 
 _ADVICE: Final = {
     # By SQLSTATE or the beginning of one; the longest match counts.
@@ -43,23 +42,12 @@ def describe(error: BaseException) -> str:
     return str(error).partition("\n")[0]
 
 
-def is_of_address(error: BaseException) -> bool:
-    """Tell whether it was raised where asyncpg reads the address and its certificate files, before it connects."""
-    frames = list(walk_tb(error.__traceback__))
-    return bool(frames) and frames[-1][0].f_code.co_name == "_parse_connect_dsn_and_args"
-
-
 def longest_match[Value](table: Mapping[str, Value], state: str) -> Value:
     """Return the value of the longest key with which a SQLSTATE begins; "" must be one of them."""
     return next(table[state[:length]] for length in range(len(state), -1, -1) if state[:length] in table)
 
 
 def _describe_os_error(error: OSError) -> str:
-    if is_of_address(error):
-        return (
-            f"a file that the database URL names cannot be read ({error.strerror or 'no certificate or key'}):"
-            " check sslrootcert, sslcert, sslkey and sslcrl"
-        )
     if isinstance(error, ssl.SSLCertVerificationError):
         cause = getattr(error, "verify_message", "verification failed")
         return f"the server's TLS certificate is not accepted ({cause}): check host and sslrootcert"

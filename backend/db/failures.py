@@ -10,7 +10,7 @@ import asyncpg
 from asyncpg.exceptions._base import DataError as ClientDataError  # asyncpg.DataError is the server's
 
 from backend.config import ConfigurationError
-from backend.db.failure_reasons import describe, is_of_address, longest_match
+from backend.db.failure_reasons import describe, longest_match
 from backend.errors import (
     ConcurrentUpdate,
     DatabaseMisconfigured,
@@ -120,7 +120,7 @@ def classify(error: BaseException) -> Outcome | None:
     """
     if isinstance(error, asyncpg.PostgresError):
         return _classify_state(error)
-    if _is_refused_by_peer_or_file(error):
+    if _is_refused_by_peer(error):
         return Outcome.PERMANENT
     return next((outcome for types, outcome in _OUTCOMES_OF_TYPES if isinstance(error, types)), None)
 
@@ -171,10 +171,8 @@ def translate(error: Exception) -> DomainError | None:
     return kind(detail)
 
 
-def _is_refused_by_peer_or_file(error: BaseException) -> bool:
-    """Whether the same TLS handshake, socket or certificate file would be refused again."""
-    if isinstance(error, OSError) and is_of_address(error):
-        return True
+def _is_refused_by_peer(error: BaseException) -> bool:
+    """Whether the same TLS handshake or socket would be refused again."""
     if isinstance(error, ssl.SSLError):
         # Python sets no reason on an error that does not come from OpenSSL.
         verifies = isinstance(error, ssl.SSLCertVerificationError)

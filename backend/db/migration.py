@@ -6,19 +6,21 @@ from alembic import command
 from alembic.config import Config
 
 from backend.config import ConfigurationError
+from backend.db.address import parse_address
+from backend.db.connection_parameters import ConnectionParameters
 from backend.db.schema import SchemaState, code_revision
 from backend.db.schema_inspection import DatabaseSchema, inspect_schema_at
 
 __all__ = ["migrate", "migration_config"]
 
 
-async def migrate(url: str, *, revision: str = "head") -> str:
+async def migrate(address: ConnectionParameters | str, *, revision: str = "head") -> str:
     """Bring a database to a revision.
 
     Safe to run twice at once: a lock lets one go first, and the other finds nothing to do.
 
     Args:
-        url: The direct address, with the right to create tables.
+        address: Parameters, or a URL, of the direct address, with the right to create tables.
         revision: The one to reach.
 
     Returns:
@@ -29,14 +31,15 @@ async def migrate(url: str, *, revision: str = "head") -> str:
         DatabaseUnavailable, DatabaseTimeout: The database does not answer.
         asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: A migration failed; it was rolled back.
     """
-    before = await _inspect(url)
+    parameters = parse_address(address) if isinstance(address, str) else address
+    before = await _inspect(parameters)
     if before.state is SchemaState.AHEAD:
         return f"The database is ahead, at {before.revision}; this release knows {code_revision()}. Nothing to do."
     config = migration_config()
-    config.attributes["url"] = url
+    config.attributes["parameters"] = parameters
     # Alembic is synchronous; its env.py opens an event loop of its own.
     await asyncio.to_thread(command.upgrade, config, revision)
-    after = await _inspect(url)
+    after = await _inspect(parameters)
     return (
         f"The database is at {after.revision}."
         if before.revision == after.revision
@@ -51,9 +54,9 @@ def migration_config() -> Config:
     return config
 
 
-async def _inspect(url: str) -> DatabaseSchema:
+async def _inspect(parameters: ConnectionParameters) -> DatabaseSchema:
     """Return what the database has, unless no migration can make it fit."""
-    schema = await inspect_schema_at(url)
+    schema = await inspect_schema_at(parameters)
     if schema.migration_defect:
         raise ConfigurationError(schema.migration_defect)
     if schema.foreign_revisions:

@@ -33,6 +33,7 @@ class ConnectionPool:
         max_size: Most connections at once, at least 1.
         max_idle_seconds: A connection that nobody asked for during this time is closed.
         timeout_seconds: Longest wait for a connection, its opening included.
+        connect_timeout_seconds: Longest opening of a connection; None for what is left of `timeout_seconds`.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class ConnectionPool:
         max_size: int,
         max_idle_seconds: float,
         timeout_seconds: float,
+        connect_timeout_seconds: float | None = None,
     ) -> None:
         self._connect = connect
         self.max_size = max_size
         self._max_idle_seconds = max_idle_seconds
         self._timeout_seconds = timeout_seconds
+        self._connect_timeout_seconds = connect_timeout_seconds
         self._loop = asyncio.get_running_loop()
         # Who has a turn has a connection, or opens one.
         self._turns = Turns(max_size)
@@ -80,6 +83,8 @@ class ConnectionPool:
             if not connection.is_closed():
                 return connection
             self._forget(connection)
+        if self._connect_timeout_seconds is not None:
+            deadline = self._loop.time() + self._connect_timeout_seconds
         try:
             async with asyncio.timeout_at(deadline):
                 connection = await self._connect()

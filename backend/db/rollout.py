@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from backend.config import ConfigurationError
+from backend.db.connection_parameters import ConnectionParameters
 from backend.db.failure_reasons import describe
 from backend.db.failures import is_transient, needs_setup
 from backend.db.migration import migrate
@@ -27,11 +28,13 @@ class WaitedInVain(Exception):
     """The database did not come, or not to the schema that was waited for, in time."""
 
 
-async def migrate_patiently(url: str, *, revision: str, patience_seconds: float, report: Report) -> str:
+async def migrate_patiently(
+    address: ConnectionParameters | str, *, revision: str, patience_seconds: float, report: Report
+) -> str:
     """Bring a database to a revision, waiting for it where it is away or locked.
 
     Args:
-        url: The direct address, with the right to create tables.
+        address: Parameters, or a URL, of the direct address, with the right to create tables.
         revision: The one to reach.
         patience_seconds: How long to try again; 0 tries once.
         report: Takes one sentence for each try that came to nothing.
@@ -47,7 +50,7 @@ async def migrate_patiently(url: str, *, revision: str, patience_seconds: float,
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            return await migrate(url, revision=revision)
+            return await migrate(address, revision=revision)
         except ConfigurationError:
             raise
         except (DatabaseUnavailable, DatabaseTimeout) as error:
@@ -62,13 +65,15 @@ async def migrate_patiently(url: str, *, revision: str, patience_seconds: float,
         await _pause(deadline, reason, report)
 
 
-async def wait_until_migrated(url: str, *, patience_seconds: float, report: Report) -> str:
+async def wait_until_migrated(
+    address: ConnectionParameters | str, *, patience_seconds: float, report: Report
+) -> str:
     """Wait until the database has this code's schema, or a later one, which still serves this code.
 
     It asks the database itself, not whoever migrates: a migration's Job may be long gone.
 
     Args:
-        url: The service's own address.
+        address: Parameters, or a URL, of the service's own address.
         patience_seconds: How long to ask again; 0 asks once.
         report: Takes one sentence for each answer that is not good enough.
 
@@ -82,7 +87,7 @@ async def wait_until_migrated(url: str, *, patience_seconds: float, report: Repo
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            found = await inspect_schema_at(url)
+            found = await inspect_schema_at(address)
         except (DatabaseUnavailable, DatabaseTimeout) as error:
             reason = _no_answer(error)
         else:

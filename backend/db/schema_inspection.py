@@ -1,13 +1,12 @@
 """Reads from a database's catalog whether this service can work on it: revision, tables, encoding, grants."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
-
 from backend.config import ConfigurationError
 from backend.db.address import parse_address
+from backend.db.connection import open_connection
+from backend.db.connection_parameters import ConnectionParameters
 from backend.db.failures import translate
 from backend.db.schema import SchemaState, is_known, schema_state
 from backend.db.statement import Connection
@@ -17,7 +16,8 @@ from backend.models.task import TASKS
 
 __all__ = ["REQUIRED_GRANTS", "DatabaseSchema", "inspect_schema", "inspect_schema_at"]
 
-_CONNECT_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
+"""Longest wait for a connection, where the URL has no `connect_timeout`, and for each answer on it."""
 
 _OWN_TABLES: Final = (TASKS, IDEMPOTENCY_KEYS)
 """`users` may be the frontend's own, so its columns are not checked."""
@@ -128,20 +128,25 @@ async def inspect_schema(connection: Connection) -> DatabaseSchema:
     return DatabaseSchema(revision, state, defect, foreign, grants)
 
 
-async def inspect_schema_at(url: str) -> DatabaseSchema:
+async def inspect_schema_at(address: ConnectionParameters | str) -> DatabaseSchema:
     """Return what the database at this address has, over a connection of its own.
+
+    Args:
+        address: Its parameters, or a URL to which libpq's environment variables do not apply.
 
     Raises:
         ConfigurationError: The address, the role or the database has to be corrected; the text says how.
         DatabaseUnavailable, DatabaseTimeout: The database does not answer; its `__cause__` is the driver's error.
     """
+    parameters = parse_address(address) if isinstance(address, str) else address
     try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            connection = await asyncpg.connect(**parse_address(url).arguments)
-            try:
-                return await inspect_schema(connection)
-            finally:
-                await connection.close(timeout=1.0)
+        connection = await open_connection(
+            parameters, timeout_seconds=_ANSWER_SECONDS, command_timeout_seconds=_ANSWER_SECONDS
+        )
+        try:
+            return await inspect_schema(connection)
+        finally:
+            await connection.close(timeout=1.0)
     except ConfigurationError:
         raise
     except Exception as error:

@@ -1,6 +1,7 @@
 """Asks the database how its schema stands to the code's, and its pool how it is."""
 
 from backend.config import Settings
+from backend.db.address import service_parameters
 from backend.db.database import Database
 from backend.db.schema import code_revision
 from backend.db.schema_inspection import DatabaseSchema, inspect_schema, inspect_schema_at
@@ -28,7 +29,7 @@ async def probe_schema_at(settings: Settings) -> DatabaseSchema | None:
         ConfigurationError: The address, the role or the database has to be corrected; the text says how.
     """
     try:
-        return await inspect_schema_at(settings.database_address() or "")
+        return await inspect_schema_at(service_parameters(settings))
     except (DatabaseUnavailable, DatabaseTimeout):
         return None
 

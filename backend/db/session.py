@@ -9,7 +9,7 @@ import asyncpg
 
 from backend.config import Settings
 
-__all__ = ["server_settings", "settings_sql", "transaction"]
+__all__ = ["server_settings", "transaction"]
 
 _IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
 """A transaction of ours is never idle for as long, unless its worker hangs."""
@@ -50,8 +50,3 @@ def server_settings(settings: Settings) -> dict[str, str]:
         # Each statement is read in one order from one index: to plan it anew for its values would find the same.
         "plan_cache_mode": "force_generic_plan",
     }
-
-
-def settings_sql(settings: Settings) -> str:
-    """Return the same limits as SQL for one transaction, for poolers that take no start-up parameters."""
-    return "".join(f"SET LOCAL {name} = {value};" for name, value in server_settings(settings).items())

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import asyncpg
-
 from backend.db.address import parse_address
+from backend.db.connection import open_connection
 from backend.db.embedded import embedded_postgres
 from backend.db.migration import migrate
 from backend.db.task_statements import GET, INSERT, select_page
@@ -34,7 +33,7 @@ async def filled_database(folder: Path) -> AsyncIterator[str]:
     """Yield the URL of a migrated database: task n of user u has the id (u - 1) * TASKS_PER_USER + n."""
     async with embedded_postgres(folder, _SETTINGS) as url:
         await migrate(url)
-        connection = await asyncpg.connect(**parse_address(url).arguments)
+        connection = await open_connection(parse_address(url), timeout_seconds=60)
         await connection.execute(
             f"""
             INSERT INTO users (id, name, email)

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import asyncpg
-
 from backend.db.address import parse_address
+from backend.db.connection import open_connection
 from deploy.bench.database import USERS
 from deploy.bench.load import measure, write_script
 from deploy.bench.report import middle, say
@@ -61,7 +60,7 @@ async def size(place: Place, *, rows: int, seconds: int, rounds: int) -> None:
 
 async def _fill(url: str, rows: int) -> None:
     """Write the rows, build the indexes behind them, which takes a fraction of the time, and gather statistics."""
-    connection = await asyncpg.connect(**parse_address(url).arguments)
+    connection = await open_connection(parse_address(url), timeout_seconds=60)
     try:
         await connection.execute("SET maintenance_work_mem = '1GB'")
         indexes = await connection.fetch(

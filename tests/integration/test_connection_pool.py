@@ -12,6 +12,7 @@ import pytest
 
 from backend.db import pool as pool_module
 from backend.db.address import parse_address
+from backend.db.connection import open_connection
 from backend.db.pool import ConnectionPool
 from tests.support.workers import until
 
@@ -19,7 +20,7 @@ from tests.support.workers import until
 @asynccontextmanager
 async def pool_of(url: str, **options: Any) -> AsyncIterator[ConnectionPool]:
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
-        return await asyncpg.connect(**parse_address(url).arguments)
+        return await open_connection(parse_address(url), timeout_seconds=60)
 
     pool = ConnectionPool(
         connect, **({"max_size": 2, "max_idle_seconds": 60.0, "timeout_seconds": 5.0} | options)
@@ -71,7 +72,7 @@ async def test_a_connection_that_cannot_be_opened_takes_no_place(database_url: s
         attempts += 1
         if attempts <= 3:
             raise ConnectionRefusedError
-        return await asyncpg.connect(**parse_address(database_url).arguments)
+        return await open_connection(parse_address(database_url), timeout_seconds=60)
 
     pool = ConnectionPool(connect, max_size=1, max_idle_seconds=60, timeout_seconds=1)
     for _ in range(3):

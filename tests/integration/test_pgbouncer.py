@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from backend.db.database import Database
+from backend.db.statement import Connection
 from tests.support.pgbouncer import pgbouncer
 from tests.support.service import User, running_service, service_settings
 
@@ -77,3 +79,40 @@ async def test_prepared_statements_would_fail_there(database_url: str) -> None:
         service.user() as user,
     ):
         assert (await user.request("GET")).status_code == 503
+
+
+async def setting(url: str, name: str, **settings: str) -> str:
+    """Return a setting of PostgreSQL as the service's transactions have it."""
+
+    async def show(connection: Connection) -> str:
+        value: str = (await connection.fetch(f"SHOW {name}"))[0][0]
+        return value
+
+    database = Database(service_settings(url, **settings))
+    await database.start()
+    try:
+        return await database.transaction(show)
+    finally:
+        await database.stop()
+
+
+async def test_session_pooler_of_pgbouncer(database_url: str) -> None:
+    async with pgbouncer(database_url, pool_mode="session") as url:
+        settings = {"database_pooler": "session"}
+        assert await setting(f"{url}&search_path=public,pg_catalog", "search_path", **settings) == (
+            "public,pg_catalog"
+        )
+        assert await setting(f"{url}&options=-c%20my.a%3Db", "my.a", **settings) == "b"
+        assert await setting(f"{url}&application_name=web", "application_name", **settings) == "web"
+        assert await setting(url, "statement_timeout", **settings) == "5s"
+        async with running_service(service_settings(url, **settings)) as service, service.user() as user:
+            task = await user.create()
+            assert (await user.list(search="milk"))["tasks"] == [task]
+
+
+async def test_url_that_says_pgbouncer_uses_no_prepared_statements(database_url: str) -> None:
+    async with pgbouncer(database_url) as url:
+        settings = service_settings(f"{url}&pgbouncer=true&connection_limit=1&search_path=public")
+        async with running_service(settings) as service, service.user() as user:
+            task = await user.create()
+            assert (await user.list(search="milk"))["tasks"] == [task]

@@ -1,4 +1,4 @@
-"""The real PgBouncer in transaction mode, before the tests' PostgreSQL."""
+"""The real PgBouncer, before the tests' PostgreSQL."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ listen_addr =
 unix_socket_dir = {folder}
 listen_port = 6432
 auth_type = any
-pool_mode = transaction
+pool_mode = {pool_mode}
 default_pool_size = 4
 max_client_conn = 200
 server_lifetime = 1
@@ -30,7 +30,7 @@ server_lifetime = 1
 
 
 @contextlib.asynccontextmanager
-async def pgbouncer(database_url: str) -> AsyncIterator[str]:
+async def pgbouncer(database_url: str, pool_mode: str = "transaction") -> AsyncIterator[str]:
     """Yield the database's URL by way of PgBouncer."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
@@ -45,7 +45,7 @@ async def pgbouncer(database_url: str) -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as name:
         folder = Path(name)
         file = folder / "pgbouncer.ini"
-        file.write_text(CONFIGURATION.format(server=server[0], folder=folder))
+        file.write_text(CONFIGURATION.format(server=server[0], folder=folder, pool_mode=pool_mode))
         if user := _unprivileged_user():  # PgBouncer refuses root
             for path in (folder, file):
                 os.chown(path, user.pw_uid, user.pw_gid)

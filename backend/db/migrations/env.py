@@ -13,13 +13,16 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 from backend.config import load_database_settings
-from backend.db.address import parse_address
+from backend.db.address import migration_parameters, parse_address
+from backend.db.connection import open_connection
+from backend.db.connection_parameters import ConnectionParameters
 from backend.db.embedded import embedded_postgres
 from backend.models import idempotency_key, task, user  # noqa: F401 - they fill the metadata
 
 LOCK_KEY = 7_267_118_534_120_771_001
 """Of the advisory lock that lets one migration run at a time; any number will do, as long as it stays."""
 
+CONNECT_SECONDS = 60.0
 LOCK_WAIT_SECONDS = 300.0
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
@@ -66,14 +69,17 @@ def run(connection: Connection) -> None:
 async def run_online() -> None:
     """Connect to the database that is asked for, or to the embedded one."""
     async with AsyncExitStack() as stack:
-        url = context.config.attributes.get("url") or load_database_settings().migration_address()
-        if url is None:
-            url = await stack.enter_async_context(embedded_postgres(load_database_settings().data_dir))
-        arguments = parse_address(url).arguments
+        parameters: ConnectionParameters | None = context.config.attributes.get("parameters")
+        if parameters is None:
+            settings = load_database_settings()
+            if settings.uses_embedded_database:
+                url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
+                parameters = parse_address(url)
+            else:
+                parameters = migration_parameters(settings)
 
         async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-            connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(**arguments)
-            return connection
+            return await open_connection(parameters, timeout_seconds=CONNECT_SECONDS)
 
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
         async with engine.connect() as connection:

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlmodel import col, select
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from backend.db.address import parse_address
 from backend.models import user  # noqa: F401 - tasks refer to it
 from backend.models.task import Task
 from backend.schemas.task import TaskCreate, TaskResponse, TaskUpdate
@@ -25,7 +24,7 @@ from backend.schemas.task_page import TaskPage
 __all__ = ["app"]
 
 _SECRET = os.environ["BETTER_AUTH_SECRET"]
-_ARGUMENTS = dict(parse_address(os.environ["DATABASE_URL"]).arguments)
+_ARGUMENTS = {"dsn": os.environ["DATABASE_URL"]}
 _REQUESTS = Counter("conventional_requests", "Requests", ["method", "route", "status"])
 _SECONDS = Histogram("conventional_request_seconds", "Duration", ["method", "route"])
 

@@ -8,7 +8,6 @@ import asyncpg
 import msgspec
 from fastapi import FastAPI, Response
 
-from backend.db.address import parse_address
 from backend.db.task_statements import GET, select_page
 from backend.schemas.task import TaskRecord
 from backend.schemas.task_page import TaskPageRecord
@@ -25,8 +24,9 @@ async def _no_reset(_connection: object) -> None: ...
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold the pool."""
-    arguments = parse_address(os.environ["DATABASE_URL"]).arguments
-    async with asyncpg.create_pool(**arguments, min_size=10, max_size=30, reset=_no_reset) as pool:
+    async with asyncpg.create_pool(
+        os.environ["DATABASE_URL"], min_size=10, max_size=30, reset=_no_reset
+    ) as pool:
         app.state.pool = pool
         yield
 
