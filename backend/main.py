@@ -1,6 +1,7 @@
 """The wiring diagram: settings in, application out."""
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from http import HTTPMethod
 
@@ -28,6 +29,7 @@ from backend.api.readiness import Readiness
 from backend.api.routers import health, metrics, tasks
 from backend.auth.tokens import TokenVerifier
 from backend.config import ConfigurationError, Settings, load_settings
+from backend.db.address import check_addresses
 from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
 from backend.db.schema_probe import pool_state
@@ -49,8 +51,9 @@ def create_app(settings: Settings) -> FastAPI:
     """Return the service as an ASGI application.
 
     Args:
-        settings: What it is built from; the environment is not read again.
+        settings: What it is built from; of the environment only libpq's variables are read beside them.
     """
+    check_addresses(settings)
     verifier = TokenVerifier(settings)
     drain = Drain(drain_file(settings.run_dir))
     ops = _ops_app()
@@ -179,4 +182,5 @@ def __getattr__(name: str) -> FastAPI:
         configure_logging(settings)
         return create_app(settings)
     except ConfigurationError as error:
-        raise SystemExit(f"task-service: {error}") from None
+        sys.stderr.write(f"task-service: {error}\n")
+        raise SystemExit(2) from None

@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload
 
 from backend.config import ConfigurationError, load_settings
+from backend.db.address import check_addresses
 from backend.observability.logging import configure_logging
 from backend.process.protocol import BoundedHttpProtocol
 
@@ -34,6 +35,7 @@ def reload(
         raise ConfigurationError(
             "`task-service reload` is for ENVIRONMENT=development; use `task-service serve`"
         )
+    check_addresses(settings)
     configure_logging(settings)
     config = uvicorn.Config(
         "backend.main:app",

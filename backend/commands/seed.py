@@ -8,6 +8,7 @@ import typer
 
 from backend.auth.principal import Principal
 from backend.config import ConfigurationError, Settings, load_settings
+from backend.db.address import check_addresses
 from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
 from backend.db.migration import migrate
@@ -35,6 +36,7 @@ def seed(
     settings = load_settings()
     if settings.environment != "development":
         raise ConfigurationError("`task-service seed` is for ENVIRONMENT=development only")
+    check_addresses(settings)
     added = asyncio.run(_seed(settings, users, tasks))
     typer.echo(f"{users} users with {tasks} tasks each; {added} tasks added")
 

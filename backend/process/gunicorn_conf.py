@@ -10,7 +10,8 @@ from backend.config import ConfigurationError, load_settings
 try:
     _settings = load_settings()
 except ConfigurationError as error:
-    raise SystemExit(f"task-service: {error}") from None
+    sys.stderr.write(f"task-service: {error}\n")
+    raise SystemExit(2) from None
 
 _directory = _settings.run_dir.absolute() / "metrics"
 # prometheus-client looks at it when it is imported, which is next; the workers inherit both.
