@@ -16,7 +16,7 @@ class DatabaseSettings(ProcessSettings):
 
     database_url: SecretStr | None = Field(
         None,
-        description="PostgreSQL URL as the provider hands it out. Unset in development: an embedded PostgreSQL.",
+        description="PostgreSQL URL, see docs/operations.md. Unset in development: an embedded PostgreSQL.",
     )
     database_url_file: Path | None = Field(
         None, description="File that holds DATABASE_URL; read again when it changes."
@@ -29,15 +29,18 @@ class DatabaseSettings(ProcessSettings):
     )
     database_pooler: Literal["auto", "none", "session", "transaction"] = Field(
         "auto",
-        description="Pooler between us and PostgreSQL; `transaction` turns off prepared statements. "
-        "`auto` means `transaction` for a `-pooler` host (Neon), else `none`.",
+        description="Pooler in front of PostgreSQL; `transaction` turns off prepared statements. `auto` means "
+        "`transaction` for `pgbouncer=true` in the URL and for the poolers of Neon, Supabase and Prisma, else `none`.",
     )
     database_pool_min_size: int = Field(
         10, ge=0, le=1000, description="Connections a worker opens at its start."
     )
     database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
     database_pool_timeout_seconds: float = Field(
-        1.5, gt=0, le=60, description="Longest wait for a connection, new or from the pool; beyond it 503."
+        1.5,
+        gt=0,
+        le=60,
+        description="Longest wait for a connection; beyond it 503. `connect_timeout` in the URL holds for new ones.",
     )
     database_connection_max_idle_seconds: float = Field(
         300.0, ge=0, description="A connection idle for longer is replaced. 0 keeps it for ever."
