@@ -85,13 +85,6 @@ async def wrong_setup(kind: str, server: Server, url: str, folder: Path) -> Asyn
         async with role(server, "no_connect", "LOGIN"):
             await server.execute(f"REVOKE CONNECT ON DATABASE {parts.path[1:]} FROM PUBLIC")
             yield url.replace("postgres@", "no_connect@")
-    elif kind == "no root certificate":
-        yield f"postgresql://postgres@127.0.0.1:1{parts.path}?sslmode=verify-full"
-    elif kind == "no client certificate":
-        yield f"postgresql://postgres@127.0.0.1:1{parts.path}?sslmode=require&sslcert=/absent.pem"
-    elif kind == "no certificate in the file":
-        (folder / "empty.pem").write_text("nothing\n")
-        yield f"postgresql://postgres@127.0.0.1:1{parts.path}?sslmode=verify-full&sslrootcert={folder}/empty.pem"
     elif kind == "server without TLS":
         async with plain_proxy(parse_qs(parts.query)["host"][0]) as port:
             yield f"postgresql://postgres@127.0.0.1:{port}{parts.path}?sslmode=require"
@@ -131,9 +124,6 @@ REASONS = {
     "no such role": 'role "absent" does not exist (SQLSTATE 28000): check user, password',
     "role without LOGIN": 'role "no_login" is not permitted to log in (SQLSTATE 28000): check user',
     "role without CONNECT": "permission denied for database",
-    "no root certificate": "root certificate file",
-    "no client certificate": "a file that the database URL names cannot be read (No such file or directory)",
-    "no certificate in the file": "a file that the database URL names cannot be read",
     "server without TLS": "the server does not offer TLS",
     "another host's certificate": "the server's TLS certificate is not accepted",
     "unknown authority": "the server's TLS certificate is not accepted",
