@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from typing import Annotated, override
 
 import typer
@@ -26,11 +26,13 @@ from backend.config import (
     load_settings,
 )
 from backend.db.address import check_addresses, migration_parameters, parse_address, service_parameters
-from backend.db.embedded import embedded_postgres
+from backend.db.embedded import embedded_postgres, running_embedded_postgres
 from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import probe_schema_at
 from backend.main import create_app
+from backend.process.listener import PortTaken, check_address, local_url, open_listener
+from backend.setting_types import mask_url
 
 __all__ = ["app", "main"]
 
@@ -68,7 +70,11 @@ def dev(
         raise ConfigurationError(
             "`task-service dev` is for ENVIRONMENT=development; use `task-service serve`"
         )
-    with _listen(settings.host, settings.port if port is None else port, strict=port is not None) as listener:
+    wanted = settings.port if port is None else port
+    with (
+        _listen(settings.host, wanted, strict=port is not None) as listener,
+        running_embedded_postgres(settings.data_dir) if settings.uses_embedded_database else nullcontext(),
+    ):
         bound_port = listener.getsockname()[1]
         application = create_app(settings)
         if not settings.uses_embedded_database:
@@ -86,7 +92,13 @@ def serve() -> None:
     """Run the service for production: workers under Gunicorn. Migrate first; SIGTERM ends it."""
     settings = load_settings()
     check_addresses(settings)
-    if not settings.uses_embedded_database:
+    for port in (settings.port, settings.ops_port):
+        if port is not None:
+            check_address(settings.host, port)
+    if settings.uses_embedded_database:
+        with running_embedded_postgres(settings.data_dir):
+            pass  # what is wrong with it is seen here; the workers start it again
+    else:
         schema = asyncio.run(probe_schema_at(settings))
         if schema and schema.defect:
             raise ConfigurationError(schema.defect)
@@ -160,7 +172,7 @@ def config(
         return
     settings = load_settings()
     check_addresses(settings)
-    for name, value in settings.model_dump(mode="json").items():
+    for name, value in settings.model_dump().items():
         typer.echo(f"{name.upper()}={_shown(value)}")
 
 
@@ -187,7 +199,9 @@ def settings_table() -> list[str]:
 def _shown(value: object) -> str:
     if value is None:
         return ""
-    return ",".join(value) if isinstance(value, (list, tuple)) else str(value)
+    text = ",".join(value) if isinstance(value, (list, tuple)) else str(value)
+    # A path may have bytes that are no UTF-8.
+    return mask_url(text).encode(errors="backslashreplace").decode()
 
 
 async def _migrate(settings: DatabaseSettings, revision: str, patience: float) -> str:
@@ -208,23 +222,21 @@ def _report(sentence: str) -> None:
 def _listen(host: str, port: int, *, strict: bool) -> Iterator[socket.socket]:
     """Listen on the port, or on a free one when it is taken and nobody insists on it."""
     try:
-        listener = socket.create_server((host, port), backlog=2048)
-    except OSError as error:
+        listener = open_listener(host, port)
+    except PortTaken:
         if strict:
-            raise ConfigurationError(
-                f"port {port} cannot be had: {error.strerror}; choose another with --port"
-            ) from None
-        listener = socket.create_server((host, 0), backlog=2048)
+            raise
+        listener = open_listener(host, 0)
         typer.echo(f"Port {port} is taken; serving on {listener.getsockname()[1]} instead.")
     with listener:
         yield listener
 
 
 def _banner(settings: Settings, port: int) -> str:
-    address = f"http://{settings.host}:{port}"
+    address = local_url(settings.host, port)
     lines = ["", f"  The service runs. Docs, to read and to try: {address}/docs"]
     if settings.uses_jwks:
-        lines.append(f"  Tokens come from {settings.better_auth_url}.")
+        lines.append(f"  Tokens come from {mask_url(settings.better_auth_url or 'the key set')}.")
     else:
         development_token = make_token(settings, "developer", lifetime_seconds=_DAY_SECONDS)
         lines += [

@@ -3,13 +3,12 @@
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from backend.database_config import DatabaseSettings
-from backend.process_config import Items
-from backend.secret_sources import ConfigurationError, development_secret, read_secret
+from backend.secret_sources import SECRET_MIN_LENGTH, ConfigurationError, development_secret, read_secret
+from backend.setting_types import CommaSeparated, HttpUrl, Origins
 
 __all__ = [
     "DESCRIPTION_MAX_LENGTH",
@@ -22,7 +21,6 @@ __all__ = [
     "load_settings",
 ]
 
-SECRET_MIN_LENGTH = 32
 # Limits of the contract, which no deployment may change: the tables keep the same ones.
 TITLE_MAX_LENGTH = 200
 DESCRIPTION_MAX_LENGTH = 10_000
@@ -35,7 +33,7 @@ class Settings(DatabaseSettings):
     rotated secret is picked up without a restart.
     """
 
-    allowed_origins: Items = Field(
+    allowed_origins: Origins = Field(
         ("http://localhost:3000",),
         description="Origins of browser frontends (CORS), comma separated, each `scheme://host[:port]`.",
     )
@@ -46,16 +44,18 @@ class Settings(DatabaseSettings):
     better_auth_secret_file: Path | None = Field(
         None, description="File that holds BETTER_AUTH_SECRET; read again when it changes."
     )
-    better_auth_url: str | None = Field(
+    better_auth_url: HttpUrl | None = Field(
         None,
         description="The frontend's base URL: tokens are verified with the keys of its `/api/auth/jwks`, "
         "and BETTER_AUTH_SECRET is not used.",
     )
-    better_auth_jwks_url: str | None = Field(None, description="Address of the key set, where it is moved.")
-    better_auth_issuers: Items = Field(
+    better_auth_jwks_url: HttpUrl | None = Field(
+        None, description="Address of the key set, where it is moved; may have a user and a password."
+    )
+    better_auth_issuers: CommaSeparated = Field(
         (), description="Accepted `iss`, comma separated. Default: the origin of BETTER_AUTH_URL."
     )
-    better_auth_audiences: Items = Field(
+    better_auth_audiences: CommaSeparated = Field(
         (), description="Accepted `aud`, comma separated. Default: the origin of BETTER_AUTH_URL."
     )
     jwks_refresh_seconds: float = Field(600.0, ge=1, description="How often the key set is fetched anew.")
@@ -69,45 +69,6 @@ class Settings(DatabaseSettings):
     token_leeway_seconds: int = Field(
         10, ge=0, le=60, description="Clock difference allowed in `exp`, `nbf` and `iat`."
     )
-
-    @field_validator(
-        "allowed_origins", "better_auth_issuers", "better_auth_audiences", "trusted_proxies", mode="before"
-    )
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(part for part in (part.strip() for part in value.split(",")) if part)
-        return value
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        # A trailing slash is how people copy an origin; a browser never sends it.
-        cleaned = tuple(origin.rstrip("/") for origin in origins)
-        for origin in cleaned:
-            if origin == "*":
-                raise ValueError(
-                    "a wildcard cannot be used with credentials; list each origin of your frontend"
-                )
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in {"http", "https"}
-                or origin != f"{parts.scheme}://{parts.netloc}"
-                or not parts.hostname
-            ):
-                raise ValueError(
-                    f"{origin!r} is no origin; write scheme://host[:port], such as https://app.example.com"
-                )
-        return cleaned
-
-    @field_validator("better_auth_url", "better_auth_jwks_url")
-    @classmethod
-    def _check_url(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://unset")
-        # To ask for the port is what refuses one that is no number, or too large.
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
-            raise ValueError("must be an http or https URL, such as https://app.example.com")
-        return url
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

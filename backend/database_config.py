@@ -32,8 +32,11 @@ class DatabaseSettings(ProcessSettings):
         description="Pooler in front of PostgreSQL; `transaction` turns off prepared statements. `auto` means "
         "`transaction` for `pgbouncer=true` in the URL and for the poolers of Neon, Supabase and Prisma, else `none`.",
     )
-    database_pool_min_size: int = Field(
-        10, ge=0, le=1000, description="Connections a worker opens at its start."
+    database_pool_prewarm_size: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="Connections that a worker opens when it starts. No minimum: idle ones close later.",
     )
     database_pool_max_size: int = Field(30, ge=1, le=1000, description="Most connections of a worker.")
     database_pool_timeout_seconds: float = Field(
@@ -57,8 +60,8 @@ class DatabaseSettings(ProcessSettings):
 
     @model_validator(mode="after")
     def _check_database(self) -> Self:
-        if self.database_pool_min_size > self.database_pool_max_size:
-            raise ValueError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
+        if self.database_pool_prewarm_size > self.database_pool_max_size:
+            raise ValueError("DATABASE_POOL_PREWARM_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
         if self.environment == "production" and self.uses_embedded_database:
             raise ValueError("DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development")
         return self

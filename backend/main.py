@@ -1,7 +1,6 @@
 """The wiring diagram: settings in, application out."""
 
 import contextlib
-import sys
 from collections.abc import AsyncIterator
 from http import HTTPMethod
 
@@ -35,6 +34,7 @@ from backend.db.embedded import embedded_postgres
 from backend.db.schema_probe import pool_state
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
+from backend.environment import exit_with
 from backend.observability.logging import configure_logging
 from backend.observability.sampler import sampling
 from backend.observability.tracing import configure_tracing
@@ -182,5 +182,4 @@ def __getattr__(name: str) -> FastAPI:
         configure_logging(settings)
         return create_app(settings)
     except ConfigurationError as error:
-        sys.stderr.write(f"task-service: {error}\n")
-        raise SystemExit(2) from None
+        exit_with(error)

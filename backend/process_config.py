@@ -2,24 +2,38 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self, override
 from urllib.parse import unquote
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-__all__ = ["Items", "ProcessSettings"]
+from backend.environment import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_RUN_DIR, read_variables
+from backend.setting_types import Host, Networks, Port
 
-Items = Annotated[tuple[str, ...], NoDecode]
-"""A list as people write it in an environment: parts between commas."""
+__all__ = ["ProcessSettings"]
 
 
 class ProcessSettings(BaseSettings):
     """How the process runs; `Settings` is made of this."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
     )
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read variables as `drain` and `probe` do: each value as its text, no JSON."""
+        variables = InitSettingsSource(settings_cls, dict(read_variables(settings_cls.model_fields)))
+        return init_settings, variables
 
     environment: Literal["development", "production"] = Field(
         "development",
@@ -32,9 +46,11 @@ class ProcessSettings(BaseSettings):
         Path(".task-service"), description="Where development keeps its embedded database and secret."
     )
 
-    host: str = Field("127.0.0.1", description="Address that the public port listens on.")
-    port: int = Field(8000, ge=0, le=65535, description="Public port. 0 takes a free one.")
-    ops_port: int | None = Field(
+    host: Host = Field(
+        DEFAULT_HOST, description="IP address or host name to listen on; `::` is every address."
+    )
+    port: Port = Field(DEFAULT_PORT, ge=0, le=65535, description="Public port. 0 takes a free one.")
+    ops_port: Port | None = Field(
         None,
         ge=1,
         le=65535,
@@ -45,7 +61,7 @@ class ProcessSettings(BaseSettings):
         description="Path that a proxy serves this service under, such as `/svc`, whether it strips it or not.",
     )
     run_dir: Path = Field(
-        Path(".task-service/run"),
+        Path(DEFAULT_RUN_DIR),
         description="Folder for the drain file and the metrics that workers share. Memory-backed is best.",
     )
     workers: int = Field(
@@ -70,9 +86,9 @@ class ProcessSettings(BaseSettings):
     max_requests_jitter: int = Field(
         0, ge=0, description="Up to as many more, at random, so that workers are not replaced together."
     )
-    trusted_proxies: Items = Field(
+    trusted_proxies: Networks = Field(
         ("127.0.0.1",),
-        description="Addresses or networks whose X-Forwarded-* headers are believed, comma separated.",
+        description="IP addresses or networks whose X-Forwarded-* headers are believed, comma separated; `*` is all.",
     )
     readiness_database: Literal["strict", "cached", "off"] = Field(
         "cached",

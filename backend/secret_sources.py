@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-__all__ = ["ConfigurationError", "development_secret", "read_secret"]
+from backend.environment import ConfigurationError
 
+__all__ = ["SECRET_MIN_LENGTH", "ConfigurationError", "development_secret", "read_secret"]
 
-class ConfigurationError(Exception):
-    """The service cannot start with these settings; the text names the variable and the remedy."""
+SECRET_MIN_LENGTH = 32
 
 
 def read_secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:
@@ -29,9 +29,11 @@ def read_secret(name: str, value: SecretStr | None, file: Path | None) -> str | 
     if file is None:
         return value.get_secret_value() if value is not None else None
     try:
-        return file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({type(error).__name__})") from error
+        return file.read_text("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{name}_FILE: {file} is not encoded in UTF-8") from None
+    except OSError as error:
+        raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({error.strerror})") from None
 
 
 def development_secret(folder: Path) -> str:
@@ -39,14 +41,31 @@ def development_secret(folder: Path) -> str:
 
     Args:
         folder: Keeps it, readable for its owner only; made where absent.
+
+    Raises:
+        ConfigurationError: It can neither be read nor be made there.
     """
     path = folder / "development-secret"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder) as file:
-            file.write(secrets.token_urlsafe(48))
-            file.flush()
-            # A link appears whole and only once, however many processes start together.
-            with contextlib.suppress(FileExistsError):
-                os.link(file.name, path)
-    return path.read_text()
+    try:
+        if not path.exists():
+            _create_secret(path)
+        secret = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigurationError(
+            f"the development secret {path} cannot be read or made ({reason});"
+            " set BETTER_AUTH_SECRET, or DATA_DIR to a folder of your own"
+        ) from None
+    if len(secret) < SECRET_MIN_LENGTH:
+        raise ConfigurationError(f"the development secret {path} is too short; remove the file")
+    return secret
+
+
+def _create_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:
+        file.write(secrets.token_urlsafe(48))
+        file.flush()
+        # A link appears whole and only once, however many processes start together.
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)

@@ -8,12 +8,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from backend import environment
 from backend.config import Settings
 from tests.support.database import Server, run_server
 from tests.support.service import RunningService, User, running_service, service_settings
 
 # A developer's own configuration is none of the tests' business; a server of theirs may be.
 SERVER_URL = os.environ.get("DATABASE_URL")
+environment.ENV_FILE = None
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +27,6 @@ def anyio_backend() -> str:
 def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
 
 

@@ -9,6 +9,9 @@ import httpx
 from jose.exceptions import JWKError
 
 from backend.auth.algorithms import SigningKey, signing_key
+from backend.auth.proxies import find_proxy
+from backend.config import ConfigurationError
+from backend.setting_types import mask_url
 
 __all__ = ["KeyServer", "KeySetUnavailable"]
 
@@ -27,12 +30,27 @@ class KeyServer:
         url: Where the key set is.
         timeout_seconds: Longest fetch, from connecting to the last byte.
 
+    Raises:
+        ConfigurationError: The URL, the environment's proxy for it or its root certificates cannot be used.
+
     Attributes:
         name: Host and port, for the log.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        self._url = httpx.URL(url)
+        try:
+            self._url = httpx.URL(url)
+            proxy = find_proxy(self._url)
+            # SSL_CERT_FILE and SSL_CERT_DIR are read here.
+            certificates = httpx.create_ssl_context()
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(
+                f"the address of the key set cannot be used: {mask_url(str(error))}"
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(
+                f"SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE cannot be used ({error.strerror or error})"
+            ) from None
         # Not the whole: user, path or query may hold a secret.
         self.name = self._url.netloc.decode()
         self._timeout_seconds = timeout_seconds
@@ -41,6 +59,9 @@ class KeyServer:
         self._client = httpx.AsyncClient(
             # A redirect would let whoever can make the frontend redirect choose our keys.
             follow_redirects=False,
+            trust_env=False,
+            proxy=proxy,
+            verify=certificates,
             timeout=timeout_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
             # Uncompressed, so that the limit is one on memory too.
@@ -57,7 +78,7 @@ class KeyServer:
             async with asyncio.timeout(self._timeout_seconds):
                 return _parse(await self._download())
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise KeySetUnavailable(str(error) or type(error).__name__) from error
+            raise KeySetUnavailable(mask_url(str(error)) or type(error).__name__) from error
 
     async def aclose(self) -> None:
         """Close what is open."""

@@ -66,7 +66,7 @@ async def _load(url: str, token: str, seconds: int, clients: int, report: _Repor
     headers = {"Authorization": f"Bearer {token}"}
     limits = httpx.Limits(max_connections=clients)
     async with httpx.AsyncClient(
-        base_url=url, headers=headers, limits=limits, timeout=_TIMEOUT_SECONDS
+        base_url=url, headers=headers, limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False
     ) as client:
         deadline = time.perf_counter() + seconds
         with Live(console=Console(), get_renderable=report.table, refresh_per_second=2):

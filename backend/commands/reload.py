@@ -1,6 +1,7 @@
 """`task-service reload`: serve, and begin anew whenever the code changes."""
 
 import socket
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,12 @@ import typer
 import uvicorn
 from uvicorn.supervisors import ChangeReload
 
+from backend.auth.tokens import TokenVerifier
 from backend.config import ConfigurationError, load_settings
 from backend.db.address import check_addresses
+from backend.db.embedded import running_embedded_postgres
 from backend.observability.logging import configure_logging
+from backend.process.listener import open_listener
 from backend.process.protocol import BoundedHttpProtocol
 
 __all__ = ["reload"]
@@ -49,8 +53,10 @@ def reload(
         timeout_graceful_shutdown=_LAST_REQUESTS_SECONDS,
     )
     ports = [settings.port] if settings.ops_port is None else [settings.port, settings.ops_port]
-    sockets = [socket.create_server((settings.host, port), backlog=2048) for port in ports]
-    ChangeReload(config, target=partial(_serve, config, settings.host, debug_port), sockets=sockets).run()
+    sockets = [open_listener(settings.host, port) for port in ports]
+    TokenVerifier(settings)  # impossible settings are seen here: the child that serves ends by itself
+    with running_embedded_postgres(settings.data_dir) if settings.uses_embedded_database else nullcontext():
+        ChangeReload(config, target=partial(_serve, config, settings.host, debug_port), sockets=sockets).run()
 
 
 def _serve(config: uvicorn.Config, host: str, debug_port: int | None, sockets: list[socket.socket]) -> None:

@@ -215,7 +215,7 @@ class Database:
 
     async def _warm_up(self, pool: ConnectionPool) -> None:
         """Open the first connections, so that the first requests need not."""
-        size = self._settings.database_pool_min_size
+        size = self._settings.database_pool_prewarm_size
         opened = await asyncio.gather(*(pool.acquire() for _ in range(size)), return_exceptions=True)
         failures = [each for each in opened if isinstance(each, BaseException)]
         for each in opened:

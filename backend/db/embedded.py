@@ -3,22 +3,32 @@
 import asyncio
 import contextlib
 import fcntl
+import os
 import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import asyncpg
 
 from backend.config import ConfigurationError
-from backend.db.embedded_place import EmbeddedPlace, prepare_place
+from backend.db.embedded_place import EmbeddedPlace, cannot_use, prepare_place
 
-__all__ = ["DATABASE", "embedded_postgres", "server_url"]
+__all__ = ["DATABASE", "embedded_postgres", "running_embedded_postgres", "server_url"]
 
 DATABASE = "task_service"
 _START_SECONDS = 60.0  # recovery after a crash may take its time
+# Each would otherwise come from a PG* variable, which is about another server.
+_PARAMETERS = {
+    "port": "5432",
+    "sslmode": "disable",
+    "sslnegotiation": "postgres",
+    "gsslib": "gssapi",
+    "target_session_attrs": "any",
+}
 _STILL_STOPPING = (b'lock file "postmaster.pid" already exists', b"is still in use")
 
 
@@ -61,13 +71,16 @@ async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] | None =
     Raises:
         ConfigurationError: The binaries are not installed, or the server does not start.
     """
-    place = await asyncio.to_thread(prepare_place, data_dir)
-    url = server_url(place.sockets)
     server = None
-    with _locked(data_dir / "postgres.lock"):  # two starts at once: the second joins the first
-        if not await _answers(url):
-            server = await _start_until_ready(place, url, settings or {}, data_dir / "postgres.log")
-        await _create_database(url)
+    try:
+        with _locked(data_dir / "postgres.lock"):  # two starts at once: the second joins the first
+            place = await asyncio.to_thread(prepare_place, data_dir)
+            url = server_url(place.sockets)
+            if not await _answers(url):
+                server = await _start_until_ready(place, url, settings or {}, data_dir / "postgres.log")
+            await _create_database(url)
+    except OSError as error:
+        raise cannot_use(error, data_dir) from None
     try:
         yield server_url(place.sockets, DATABASE)
     finally:
@@ -75,15 +88,32 @@ async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] | None =
             await asyncio.to_thread(server.stop)
 
 
+@contextlib.contextmanager
+def running_embedded_postgres(data_dir: Path) -> Iterator[None]:
+    """Run it as `embedded_postgres` does while the block, which has no event loop of its own, runs."""
+    with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        runner.run(stack.enter_async_context(embedded_postgres(data_dir)))
+        try:
+            yield
+        finally:
+            runner.run(stack.aclose())
+
+
 def server_url(sockets: Path, database: str = "postgres") -> str:
     """Return the URL of a database of the server whose socket lies in this folder."""
-    return f"postgresql://postgres@/{database}?host={sockets}"
+    return f"postgresql://postgres:unused@/{database}?{urlencode({'host': sockets, **_PARAMETERS})}"
 
 
 def _start(place: EmbeddedPlace, settings: Mapping[str, str], log_path: Path) -> _Server:
     if not (place.cluster / "PG_VERSION").exists():
         _create_cluster(place)
-    options = {"listen_addresses": "", "unix_socket_directories": str(place.sockets), **settings}
+    options = {
+        "listen_addresses": "",
+        "port": _PARAMETERS["port"],
+        "unix_socket_directories": str(place.sockets),
+        **settings,
+    }
     with log_path.open("ab") as log:
         log_offset = log.tell()
         process = subprocess.Popen(  # noqa: S603 - our own arguments
@@ -98,6 +128,8 @@ def _start(place: EmbeddedPlace, settings: Mapping[str, str], log_path: Path) ->
             stderr=log,
             # Ctrl-C is for us alone: requests end first, then the database.
             start_new_session=True,
+            cwd="/",
+            env=_environment(),
             **place.run_as,
         )
     # Ends the server however we die: only we hold the other end of the watcher's pipe, and the
@@ -126,14 +158,33 @@ def _create_cluster(place: EmbeddedPlace) -> None:
         "--auth=trust",
         *locale,
     ]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/", **place.run_as)  # noqa: S603 - our own arguments
+    result = subprocess.run(  # noqa: S603 - our own arguments
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd="/",
+        env=_environment(),
+        **place.run_as,
+    )
     if result.returncode:
-        raise ConfigurationError(f"the embedded PostgreSQL cannot be set up: {result.stderr.strip()}")
+        reasons = [line for line in result.stderr.splitlines() if "error:" in line or "FATAL:" in line]
+        reason = reasons[-1] if reasons else f"initdb ended with {result.returncode}"
+        raise ConfigurationError(
+            f"the embedded PostgreSQL cannot be set up ({reason}); set DATABASE_URL to another one"
+        )
     for entry in sorted(
         fresh.iterdir(), key=lambda path: path.name == "PG_VERSION"
     ):  # the mark of a whole one comes last
         shutil.move(entry, place.cluster / entry.name)
     fresh.rmdir()
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of PostgreSQL's programs: none of libpq's, and messages in English."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C"}
 
 
 async def _answers(url: str) -> bool:
@@ -178,6 +229,7 @@ async def _create_database(url: str) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

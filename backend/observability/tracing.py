@@ -7,6 +7,7 @@ from importlib.metadata import version
 from threading import Thread
 from typing import Any, override
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -18,6 +19,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from backend.config import Settings
+from backend.observability.otel_variables import discard_invalid_variables, is_tracing_wanted
 
 __all__ = [
     "configure_tracing",
@@ -28,9 +30,9 @@ __all__ = [
     "statement_span",
 ]
 
-_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _FLUSH_SECONDS = 3.0
 _NO_SPAN = nullcontext()
+_log = structlog.get_logger()
 
 _tracer: Tracer | None = None
 
@@ -40,7 +42,7 @@ def configure_tracing(settings: Settings) -> Callable[[], None]:
 
     To be called in the process that serves, never before a fork: the exporter's thread and
     locks do not survive one. Sampler, headers, timeouts and batch sizes are those of the
-    standard `OTEL_*` variables.
+    standard `OTEL_*` variables; one that cannot be used is logged, and its default applies.
 
     Args:
         settings: Names the deployment environment.
@@ -48,10 +50,14 @@ def configure_tracing(settings: Settings) -> Callable[[], None]:
     Returns:
         Ends tracing: sends the spans that wait, for at most three seconds; blocks meanwhile.
     """
-    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if disabled or not any(os.environ.get(name) for name in _ENDPOINT_VARIABLES):
-        return lambda: None
-    return start_tracing(settings, OTLPSpanExporter())
+    for variable, reason in discard_invalid_variables():
+        _log.warning("OpenTelemetry variable is ignored", variable=variable, reason=reason)
+    if is_tracing_wanted():
+        try:
+            return start_tracing(settings, OTLPSpanExporter())
+        except Exception as error:  # noqa: BLE001 - telemetry never stops the service, whatever its variables are
+            _log.warning("tracing is off: the SDK does not start", reason=type(error).__name__)
+    return lambda: None
 
 
 def start_tracing(settings: Settings, exporter: SpanExporter) -> Callable[[], None]:
@@ -59,7 +65,7 @@ def start_tracing(settings: Settings, exporter: SpanExporter) -> Callable[[], No
     global _tracer  # noqa: PLW0603 - tracing belongs to the process, as its metrics do
     resource = Resource.create(
         {
-            "service.name": os.environ.get("OTEL_SERVICE_NAME", "task-service"),
+            "service.name": os.environ.get("OTEL_SERVICE_NAME") or "task-service",
             "service.version": version("task-service"),
             "deployment.environment.name": settings.environment,
         }

@@ -11,9 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from backend.environment import DEFAULT_RUN_DIR, ConfigurationError, read_variables
+
 __all__ = ["Drain", "drain_file", "end_of_service", "main"]
 
 _POLL_SECONDS = 0.2
+_MAX_SECONDS = 3600
 
 
 class _EndOfService:
@@ -71,10 +74,14 @@ def main() -> None:
     try:
         seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     except ValueError:
-        raise SystemExit(f"drain: {sys.argv[1]!r} is no number of seconds") from None
-    file = drain_file(Path(os.environ.get("RUN_DIR") or ".task-service/run"))
+        seconds = -1
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise SystemExit(f"drain: {sys.argv[1]!r} is no number of seconds from 0 to {_MAX_SECONDS}")
     try:
+        file = drain_file(Path(read_variables(("run_dir",)).get("run_dir", DEFAULT_RUN_DIR)))
         file.touch()
+    except ConfigurationError as error:
+        raise SystemExit(f"drain: {error}") from None
     except OSError as error:
         raise SystemExit(f"drain: {file} cannot be written ({error.strerror}); is RUN_DIR right?") from None
     time.sleep(seconds)

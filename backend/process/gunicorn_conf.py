@@ -6,12 +6,19 @@ import sys
 from typing import Any
 
 from backend.config import ConfigurationError, load_settings
+from backend.environment import exit_with
+from backend.process.listener import BACKLOG, gunicorn_bind
+from backend.setting_types import with_mapped_ipv4
 
 try:
     _settings = load_settings()
+    bind = [
+        gunicorn_bind(_settings.host, port)
+        for port in (_settings.port, _settings.ops_port)
+        if port is not None
+    ]
 except ConfigurationError as error:
-    sys.stderr.write(f"task-service: {error}\n")
-    raise SystemExit(2) from None
+    exit_with(error)
 
 _directory = _settings.run_dir.absolute() / "metrics"
 # prometheus-client looks at it when it is imported, which is next; the workers inherit both.
@@ -25,20 +32,17 @@ from backend.observability.shared_value import SharedValue  # noqa: E402
 from backend.process.drain import drain_file  # noqa: E402
 from backend.process.worker import EXIT_REASONS, exit_reason  # noqa: E402
 
-bind = [f"{_settings.host}:{_settings.port}"]
-if _settings.ops_port is not None:
-    bind.append(f"{_settings.host}:{_settings.ops_port}")
 worker_class = {"uvicorn": "backend.process.worker.TaskWorker", "asgi": "asgi"}[_settings.worker_class]
 workers = _settings.workers
 # The code is loaded once, so that workers share its memory, and one that is replaced serves at once.
 preload_app = True
-backlog = 2048
+backlog = BACKLOG
 keepalive = _settings.keep_alive_seconds
 timeout = _settings.worker_timeout_seconds
 graceful_timeout = _settings.graceful_timeout_seconds
 max_requests = _settings.max_requests
 max_requests_jitter = _settings.max_requests_jitter
-forwarded_allow_ips = ",".join(_settings.trusted_proxies)
+forwarded_allow_ips = ",".join(with_mapped_ipv4(_settings.trusted_proxies))
 # Heartbeats on a disk block with it.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - where tmpfs is
 # It writes below HOME, which a read-only root has not, and nobody asks it.
@@ -50,8 +54,11 @@ logconfig_dict = logging_dictionary(_settings)
 
 def on_starting(_server: Any) -> None:
     """Forget what an earlier run left in a folder that outlives a container."""
-    worker_metrics.prepare_directory(_directory, EXIT_REASONS)
-    drain_file(_settings.run_dir).unlink(missing_ok=True)
+    try:
+        worker_metrics.prepare_directory(_directory, EXIT_REASONS)
+        drain_file(_settings.run_dir).unlink(missing_ok=True)
+    except OSError as error:
+        exit_with(ConfigurationError(f"RUN_DIR: {error.filename} cannot be written ({error.strerror})"))
 
 
 def when_ready(_server: Any) -> None:

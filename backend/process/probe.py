@@ -1,9 +1,10 @@
 """Asks this machine's service how it is; a health check for containers without curl or a shell."""
 
-import os
+import http.client
 import sys
-import urllib.error
-import urllib.request
+
+from backend.environment import DEFAULT_HOST, DEFAULT_PORT, ConfigurationError, parse_port, read_variables
+from backend.process.listener import local_host
 
 __all__ = ["main"]
 
@@ -13,19 +14,35 @@ _TIMEOUT_SECONDS = 3.0
 def main() -> None:
     """Exit with 0 where the service answers 200: `python -m backend.process.probe [path]`.
 
-    The path (default /readyz) is asked on the ops port, or where there is none on the public one.
+    The path (default /readyz) is asked on the ops port, or where there is none on the public one, of the
+    address that the service listens on. Never through a proxy: a proxy leads away from this machine.
     """
     path = sys.argv[1] if len(sys.argv) > 1 else "/readyz"
-    port = os.environ.get("OPS_PORT") or os.environ.get("PORT") or "8000"
-    # An environment's proxy is for the outside, never for ourselves.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=_TIMEOUT_SECONDS):
-            return
-    except urllib.error.HTTPError as error:
-        raise SystemExit(f"probe: {path} answers {error.code}: {error.read(500).decode()}") from None
-    except OSError as error:
+        host, port = _address()
+        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read(500).decode(errors="replace")
+    except ConfigurationError as error:
+        raise SystemExit(f"probe: {error}") from None
+    except (OSError, http.client.HTTPException) as error:
         raise SystemExit(f"probe: {path} does not answer: {error}") from None
+    if answer.status != http.client.OK:
+        raise SystemExit(f"probe: {path} answers {answer.status}: {body}")
+
+
+def _address() -> tuple[str, int]:
+    variables = read_variables(("host", "port", "ops_port"))
+    name = "ops_port" if "ops_port" in variables else "port"
+    try:
+        port = parse_port(variables.get(name, str(DEFAULT_PORT)))
+    except ValueError as error:
+        raise ConfigurationError(f"{name.upper()}: {error}") from None
+    if port == 0:
+        raise ConfigurationError("PORT=0 takes any free port, so the port is not known; set PORT or OPS_PORT")
+    host = variables.get("host", DEFAULT_HOST).removeprefix("[").removesuffix("]")
+    return local_host(host), port
 
 
 if __name__ == "__main__":

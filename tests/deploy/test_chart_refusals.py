@@ -47,7 +47,7 @@ def _helm() -> None:
             (*PRODUCTION, "database.maxConnections=100", "autoscaling.enabled=true"),
             "(6 pods + 1 surge) = 140, but database.maxConnections is 100",
         ),
-        ((*PRODUCTION, "database.pool.minSize=11"), "database.pool.minSize (11) is above"),
+        ((*PRODUCTION, "database.pool.prewarmSize=11"), "database.pool.prewarmSize (11) is above"),
         (
             (*PRODUCTION, "preStopSeconds=20"),
             "terminationGracePeriodSeconds is 40, too short: preStopSeconds 20 + gracefulTimeoutSeconds 25 + 5 = 50",

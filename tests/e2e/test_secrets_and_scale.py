@@ -27,7 +27,7 @@ async def test_password_is_rotated_under_load_without_a_restart_or_a_failed_requ
     demo.secret("database", url=demo.database_url("blue", "blue"))
     demo.secret("owner", url=demo.database_url("tasks", "tasks"))
     await asyncio.to_thread(
-        demo.upgrade, "demo", "migrations.database.existingSecret=owner", "database.pool.minSize=0"
+        demo.upgrade, "demo", "migrations.database.existingSecret=owner", "database.pool.prewarmSize=0"
     )
     # One of another test may be on its way out.
     before = {
@@ -86,7 +86,7 @@ async def test_pods_come_and_go_with_the_load_and_stay_within_the_connection_bud
         "demo",
         *(
             "workers=1",
-            "database.pool.minSize=1",
+            "database.pool.prewarmSize=1",
             "database.pool.maxSize=10",
             f"database.maxConnections={budget}",
         ),

@@ -11,7 +11,7 @@ from tests.support.service import service_settings
 
 
 def test_a_lookup_whose_wait_was_given_up_is_no_error_line(caplog: pytest.LogCaptureFixture) -> None:
-    settings = service_settings("postgresql://somebody@nowhere.invalid/tasks", database_pool_min_size=0)
+    settings = service_settings("postgresql://somebody@nowhere.invalid/tasks", database_pool_prewarm_size=0)
 
     async def nothing(_connection: object) -> None: ...
 

@@ -29,7 +29,9 @@ class NotedStatement(Statement):
 
 
 async def test_a_free_connection_goes_to_who_waits_longest(database_url: str) -> None:
-    database = Database(service_settings(database_url, database_pool_min_size=2, database_pool_max_size=2))
+    database = Database(
+        service_settings(database_url, database_pool_prewarm_size=2, database_pool_max_size=2)
+    )
     await database.start()
     numbers = itertools.count()
     begun: list[int] = []

@@ -27,7 +27,7 @@ def service_settings(database_url: str, **overrides: Any) -> Settings:
     values: dict[str, Any] = {
         "database_url": database_url,
         "better_auth_secret": SECRET,
-        "database_pool_min_size": 0,
+        "database_pool_prewarm_size": 0,
         "database_pool_max_size": 8,
     }
     return Settings(_env_file=None, **(values | overrides))

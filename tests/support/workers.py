@@ -128,7 +128,7 @@ async def run_workers(
         **os.environ,
         "ENVIRONMENT": "production",
         "DATABASE_URL": database_url,
-        "DATABASE_POOL_MIN_SIZE": "0",
+        "DATABASE_POOL_PREWARM_SIZE": "0",
         "DATABASE_POOL_MAX_SIZE": "8",
         "BETTER_AUTH_SECRET": SECRET,
         "PORT": str(port),
