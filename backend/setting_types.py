@@ -92,7 +92,7 @@ def _network(text: str) -> str:
         ip_network(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no IP address and no network, such as 10.0.0.0/8 with all bits after the prefix 0"
+            f"{mask_url(text)!r} is no IP address and no network, such as 10.0.0.0/8 with all bits after the prefix 0"
         ) from None
     return text
 

@@ -5,6 +5,7 @@ The HTTP client's own reading ends with a traceback on values that other program
 
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 import httpx
@@ -28,8 +29,10 @@ def find_proxy(url: httpx.URL) -> httpx.Proxy | None:
     if not text or _is_direct(url.host, proxies):
         return None
     with suppress(httpx.InvalidURL, ValueError):
-        proxy = httpx.Proxy(text if "://" in text else f"http://{text}")
-        if proxy.url.scheme in {"http", "https"} and proxy.url.host:
+        address = text if "://" in text else f"http://{text}"
+        proxy = httpx.Proxy(address)
+        # httpx takes a bracket that is not closed for a part of the name.
+        if proxy.url.scheme in {"http", "https"} and urlsplit(address).hostname:
             return proxy
     raise ConfigurationError(
         f"{name.upper()}_PROXY is no HTTP proxy such as http://proxy.example.com:3128, and the key set would be"

@@ -158,6 +158,56 @@ def test_settings_never_show_a_secret(environment: pytest.MonkeyPatch) -> None:
     assert not re.search(f"hunter2|{SECRET}", repr(settings) + str(settings.model_dump(mode="json")))
 
 
+GARBAGE = ("", " ", "\ufeff", "abc", "-1", "nan", "inf", "1e400", "9" * 400, "[]", '["a"]', "{}", "null", "true", "*", "a,b", "'",
+    '"1"', "https://u:hunter2@[::1", "://", "http://", "/", "../..", "\x7f", "a\nb", "\u200b1", "\udcff", "１２", "%00", "~")  # fmt: skip
+
+
+def refusal_of_settings() -> str | None:
+    try:
+        load_settings()
+    except ConfigurationError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
+def test_any_value_is_read_or_refused_in_one_sentence(
+    environment: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    environment.chdir(tmp_path)
+    for value in GARBAGE:
+        with environment.context() as each:
+            each.setenv("DATA_DIR", str(tmp_path / "data"))
+            each.setenv(name, value)
+            sentence = refusal_of_settings()
+        if sentence is not None:
+            assert name.removesuffix("_FILE") in sentence or name == "DATA_DIR"
+            assert "\n" not in sentence
+            assert "hunter2" not in sentence or name.endswith("_FILE")
+
+
+def test_the_example_of_the_frontends_page_is_accepted(environment: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "frontend.md").read_text()
+    (example,) = re.findall(r"`ALLOWED_ORIGINS=([^`]+)`", page)
+    origins = load(environment, ALLOWED_ORIGINS=example).allowed_origins
+    assert origins == ("https://app.example.com", "https://admin.example.com")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "short"])
+def test_a_development_secret_that_cannot_be_had_is_one_sentence(tmp_path: Path, kind: str) -> None:
+    data = tmp_path / "data"
+    if kind == "file":
+        data.write_text("")
+    else:
+        data.mkdir()
+        (data / "development-secret").mkdir() if kind == "folder" else (
+            data / "development-secret"
+        ).write_text("x")
+    with pytest.raises(ConfigurationError, match="development secret") as refusal:
+        development_secret(data)
+    assert "\n" not in str(refusal.value)
+
+
 def test_example_names_only_real_variables() -> None:
     named = re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert len(named) > 4

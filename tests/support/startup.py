@@ -1,0 +1,79 @@
+"""Starts `task-service` in odd surroundings: it either serves, or ends with one sentence and exit code 2."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from backend.process.listener import local_url
+from tests.support.workers import free_port, until
+
+__all__ = ["COMMAND", "Outcome", "start_and_stop"]
+
+COMMAND = Path(sys.executable).with_name("task-service")
+_START_SECONDS = 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a start ended.
+
+    Attributes:
+        serves: It answered a request.
+        sentence: What it said on standard error where it did not serve.
+        output: All that it wrote.
+    """
+
+    serves: bool
+    sentence: str
+    output: str
+
+
+async def start_and_stop(
+    folder: Path | bytes, *command: str, surroundings: dict[str, Any] | None = None, **variables: str | bytes
+) -> Outcome:
+    """Run a command that serves until it answers or ends, and stop it.
+
+    Args:
+        folder: The working directory.
+        command: Such as `dev` or `serve`.
+        surroundings: `umask` and `user` of the process, as `subprocess` takes them.
+        variables: Of the environment.
+    """
+    environment: dict[str, str | bytes] = {"PORT": str(free_port()), **os.environ, **variables}
+    environment.pop("DATA_DIR", None)
+    environment |= {name: value for name, value in variables.items() if name == "DATA_DIR"}
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        *command,
+        cwd=folder,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        **(surroundings or {}),
+    )
+    reading = asyncio.create_task(process.communicate())
+    url = local_url(str(environment.get("HOST") or "127.0.0.1"), int(environment["PORT"]))
+    serves = False
+    try:
+        async with until(_START_SECONDS) as pause, httpx.AsyncClient(trust_env=False) as client:
+            while not reading.done() and not serves:
+                with contextlib.suppress(httpx.TransportError):
+                    serves = (await client.get(f"{url}/health", timeout=30)).status_code == 200
+                await pause()
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        stdout, stderr = (part.decode(errors="replace") for part in await asyncio.wait_for(reading, 60))
+    assert "Traceback" not in stdout + stderr, stdout + stderr
+    if not serves:
+        assert process.returncode == 2, stdout + stderr
+        assert stderr.startswith("task-service: "), stderr
+        assert stderr.count("\n") == 1, stderr
+    return Outcome(serves=serves, sentence="" if serves else stderr.strip(), output=stdout + stderr)
