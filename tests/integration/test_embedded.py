@@ -162,3 +162,63 @@ async def test_missing_binaries_say_what_to_do(
     with pytest.raises(ConfigurationError, match="set DATABASE_URL"):
         async with embedded_postgres(postgres_folder / "none"):
             pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_place, "_ROOT_FOLDER", postgres_folder / "strict-root")
+    before = os.umask(0o077)
+    try:
+        async with embedded_postgres(postgres_folder / "strict" / "data") as url:
+            assert await answers(url)
+    finally:
+        os.umask(before)
+
+
+async def test_no_libpq_variable_reaches_it(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PGHOST": "nowhere.invalid",
+        "PGPORT": "x",
+        "PGUSER": "x",
+        "PGDATABASE": "x",
+        "PGSSLMODE": "verify-full",
+        "PGSSLNEGOTIATION": "direct",
+        "PGTARGETSESSIONATTRS": "standby",
+        "PGGSSLIB": "x",
+        "PGPASSFILE": sys.executable,  # no text
+        "PGSERVICE": "x",
+        "PGSERVICEFILE": "/nowhere",
+        "PGOPTIONS": "-c nonsense=1",
+        "PGCLIENTENCODING": "nonsense",
+        "PGDATESTYLE": "nonsense",
+        "PGTZ": "nonsense",
+        "PGDATA": "/nowhere",
+        "LC_ALL": "xx_XX.UTF-8",
+    }.items():
+        monkeypatch.setenv(name, value)
+    async with embedded_postgres(postgres_folder / "variables") as url:
+        assert await answers(url)
+
+
+async def test_the_address_can_be_read_in_a_folder_of_any_name(postgres_folder: Path) -> None:
+    async with embedded_postgres(postgres_folder / "R&D 50% #?,:'\"\\$x`y`\n") as url:
+        assert await answers(url)
+
+
+async def test_a_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for data_dir in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(ConfigurationError, match="DATA_DIR") as refusal:
+            async with embedded_postgres(data_dir):
+                pass
+        assert "\n" not in str(refusal.value)
+
+
+async def test_a_link_to_another_folder_is_not_followed(tmp_path: Path, postgres_folder: Path) -> None:
+    folder = postgres_folder / "linked"
+    folder.mkdir()
+    (folder / "postgres").symlink_to(tmp_path)
+    with pytest.raises(ConfigurationError, match="is no folder"):
+        async with embedded_postgres(folder):
+            pass
+    assert not (tmp_path / "PG_VERSION").exists()

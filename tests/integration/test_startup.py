@@ -1,0 +1,114 @@
+"""Every start ends in a running service, or in one sentence with exit code 2."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.startup import start_and_stop
+
+pytestmark = pytest.mark.timeout(400)
+
+ODD_NAME = "R&D 50% #?,:;'\"\\$HOME`x` grün\nline"
+SECRET = "0123456789abcdef" * 2
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+
+
+@pytest.fixture
+def folder(postgres_folder: Path, tmp_path: Path) -> Path:
+    """A project folder that PostgreSQL's user can enter too."""
+    made = postgres_folder / tmp_path.name
+    made.mkdir()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        # As a checkout's folder, with the variables of an IPv6-only platform.
+        (ODD_NAME, {"HOST": "::", "NO_PROXY": "fd00::/8", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc"}),
+        (
+            "x" * 120,
+            {"HOST": "localhost", "PGSSLMODE": "verify-full", "PGPORT": "5433", "OTEL_PROPAGATORS": "b3"},
+        ),
+    ],
+)
+async def test_dev_serves_in_any_folder(folder: Path, name: str, variables: dict[str, str]) -> None:
+    checkout = folder / name
+    checkout.mkdir()
+    outcome = await start_and_stop(checkout, "dev", BETTER_AUTH_URL="http://127.0.0.1:9", **variables)
+    assert outcome.serves, outcome.sentence
+
+
+async def test_serve_listens_on_ipv6(folder: Path) -> None:
+    outcome = await start_and_stop(
+        folder,
+        "serve",
+        HOST="[::1]",
+        OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317",
+        OTEL_BSP_SCHEDULE_DELAY="0",
+    )
+    assert outcome.serves, outcome.sentence
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "sentence"),
+    [
+        ("serve", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
+        ("dev", {"HOST": "nowhere.invalid"}, "HOST: 'nowhere.invalid' cannot be resolved"),
+        ("reload", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
+        ("dev", {"DATA_DIR": "/proc/nowhere", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
+        ("serve", {"DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
+        ("dev", {"DATA_DIR": "/dev/null"}, "DATA_DIR"),
+        (
+            "dev",
+            {"BETTER_AUTH_URL": "https://u:hunter2@a.example", "ALL_PROXY": "socks://hunter2@proxy:1080"},
+            "ALL_PROXY is no HTTP proxy",
+        ),
+        ("reload", {"BETTER_AUTH_URL": "https://a.example", "ALL_PROXY": "socks://proxy:1"}, "ALL_PROXY"),
+        (
+            "serve",
+            {"RUN_DIR": "/dev/null", "DATABASE_URL": "postgresql://u@127.0.0.1:9/tasks"},
+            "RUN_DIR: /dev/null",
+        ),
+    ],
+)
+async def test_what_cannot_work_is_one_sentence(
+    folder: Path, command: str, variables: dict[str, str], sentence: str
+) -> None:
+    outcome = await start_and_stop(folder, command, **variables)
+    assert not outcome.serves
+    assert sentence in outcome.output
+    assert "hunter2" not in outcome.output
+
+
+async def test_an_env_file_of_powershell_is_one_sentence(folder: Path) -> None:
+    (folder / ".env").write_text("LOG_LEVEL=INFO\r\n", encoding="utf-16")
+    outcome = await start_and_stop(folder, "dev")
+    assert ".env is not encoded in UTF-8" in outcome.sentence
+
+
+async def test_a_taken_port_is_one_sentence(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        outcome = await start_and_stop(folder, "serve", HOST="127.0.0.1", PORT=port)
+    assert f"port {port} of 127.0.0.1 is taken" in outcome.sentence
+
+
+@AS_ROOT
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"HOST": "127.0.0.1"}, "DATA_DIR to a folder of your own"),
+        ({"HOST": "127.0.0.1", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR to a folder of your own"),
+    ],
+)
+async def test_a_folder_of_another_user_is_one_sentence(
+    folder: Path, variables: dict[str, str], sentence: str
+) -> None:
+    surroundings: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
+    outcome = await start_and_stop(folder, "dev", surroundings=surroundings, HOME="/nowhere", **variables)
+    assert sentence in outcome.sentence
