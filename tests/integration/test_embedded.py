@@ -222,3 +222,13 @@ async def test_a_link_to_another_folder_is_not_followed(tmp_path: Path, postgres
         async with embedded_postgres(folder):
             pass
     assert not (tmp_path / "PG_VERSION").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+async def test_a_folder_of_another_user_is_one_sentence(postgres_folder: Path) -> None:
+    folder = postgres_folder / "foreign"
+    (folder / "postgres").mkdir(parents=True)
+    os.chown(folder / "postgres", 12345, 12345)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        async with embedded_postgres(folder):
+            pass

@@ -1,9 +1,7 @@
 """Every start ends in a running service, or in one sentence with exit code 2."""
 
-import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,6 @@ pytestmark = pytest.mark.timeout(400)
 
 ODD_NAME = "R&D 50% #?,:;'\"\\$HOME`x` grün\nline"
 SECRET = "0123456789abcdef" * 2
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
 
 
 @pytest.fixture
@@ -96,19 +93,3 @@ async def test_a_taken_port_is_one_sentence(folder: Path) -> None:
         port = str(other.getsockname()[1])
         outcome = await start_and_stop(folder, "serve", HOST="127.0.0.1", PORT=port)
     assert f"port {port} of 127.0.0.1 is taken" in outcome.sentence
-
-
-@AS_ROOT
-@pytest.mark.parametrize(
-    ("variables", "sentence"),
-    [
-        ({"HOST": "127.0.0.1"}, "DATA_DIR to a folder of your own"),
-        ({"HOST": "127.0.0.1", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR to a folder of your own"),
-    ],
-)
-async def test_a_folder_of_another_user_is_one_sentence(
-    folder: Path, variables: dict[str, str], sentence: str
-) -> None:
-    surroundings: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}
-    outcome = await start_and_stop(folder, "dev", surroundings=surroundings, HOME="/nowhere", **variables)
-    assert sentence in outcome.sentence
