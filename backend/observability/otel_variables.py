@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["discard_invalid_variables", "is_tracing_wanted"]
+__all__ = ["IGNORED_AT_IMPORT", "discard_invalid_variables", "is_tracing_wanted"]
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
@@ -129,6 +129,10 @@ def discard_invalid_variables() -> Iterator[tuple[str, str]]:
         for name in (queue, batch):
             os.environ.pop(name, None)
         yield batch, f"must not be above {queue}"
+
+
+# The SDK reads some variables when it is imported, so they are checked before: `tracing` imports this module first.
+IGNORED_AT_IMPORT: Final = tuple(discard_invalid_variables())
 
 
 def is_tracing_wanted() -> bool:

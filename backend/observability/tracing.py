@@ -7,6 +7,13 @@ from importlib.metadata import version
 from threading import Thread
 from typing import Any, override
 
+from backend.observability.otel_variables import (
+    IGNORED_AT_IMPORT,
+    discard_invalid_variables,
+    is_tracing_wanted,
+)
+
+# isort: split
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -19,7 +26,6 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from backend.config import Settings
-from backend.observability.otel_variables import discard_invalid_variables, is_tracing_wanted
 
 __all__ = [
     "configure_tracing",
@@ -50,7 +56,7 @@ def configure_tracing(settings: Settings) -> Callable[[], None]:
     Returns:
         Ends tracing: sends the spans that wait, for at most three seconds; blocks meanwhile.
     """
-    for variable, reason in discard_invalid_variables():
+    for variable, reason in (*IGNORED_AT_IMPORT, *discard_invalid_variables()):
         _log.warning("OpenTelemetry variable is ignored", variable=variable, reason=reason)
     if is_tracing_wanted():
         try:

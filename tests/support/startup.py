@@ -7,7 +7,6 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -35,18 +34,15 @@ class Outcome:
     output: str
 
 
-async def start_and_stop(
-    folder: Path | bytes, *command: str, surroundings: dict[str, Any] | None = None, **variables: str | bytes
-) -> Outcome:
+async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outcome:
     """Run a command that serves until it answers or ends, and stop it.
 
     Args:
         folder: The working directory.
         command: Such as `dev` or `serve`.
-        surroundings: `umask` and `user` of the process, as `subprocess` takes them.
         variables: Of the environment.
     """
-    environment: dict[str, str | bytes] = {"PORT": str(free_port()), **os.environ, **variables}
+    environment: dict[str, str] = {"PORT": str(free_port()), **os.environ, **variables}
     environment.pop("DATA_DIR", None)
     environment |= {name: value for name, value in variables.items() if name == "DATA_DIR"}
     process = await asyncio.create_subprocess_exec(
@@ -56,7 +52,6 @@ async def start_and_stop(
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        **(surroundings or {}),
     )
     reading = asyncio.create_task(process.communicate())
     url = local_url(str(environment.get("HOST") or "127.0.0.1"), int(environment["PORT"]))
