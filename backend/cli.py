@@ -32,6 +32,7 @@ from backend.db.schema import SchemaState
 from backend.db.schema_probe import probe_schema_at
 from backend.main import create_app
 from backend.process.listener import PortTaken, check_address, local_url, open_listener
+from backend.process.protocol import BoundedHttpProtocol
 from backend.setting_types import mask_url
 
 __all__ = ["app", "main"]
@@ -79,7 +80,9 @@ def dev(
         application = create_app(settings)
         if not settings.uses_embedded_database:
             asyncio.run(_migrate(settings, "head", patience=0))
-        config = uvicorn.Config(application, log_level=settings.log_level.lower(), access_log=False)
+        config = uvicorn.Config(
+            application, http=BoundedHttpProtocol, log_level=settings.log_level.lower(), access_log=False
+        )
         server = _DevelopmentServer(config, _banner(settings, bound_port))
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
             server.run(sockets=[listener])

@@ -2,10 +2,13 @@
 
 from asyncio import AbstractEventLoop, Transport
 
-__all__ = ["JoiningTransport"]
+__all__ = ["LINGER_SECONDS", "JoiningTransport"]
 
 _MOST_BYTES = 64 * 1024
 """That wait; more goes out at once, so that a slow reader is noticed while an answer is made."""
+
+LINGER_SECONDS = 2.0
+"""Longest time between the end of the last response and the reset of a connection whose client still sends."""
 
 
 class JoiningTransport:
@@ -17,6 +20,11 @@ class JoiningTransport:
     Args:
         transport: The connection's.
         loop: Runs it.
+
+    Attributes:
+        lingers: Whether `close` closes in stages, because the client has not sent all of its request.
+            To close at once would reset the connection, and the response could be lost (RFC 9112 §9.6).
+        is_lingering: Whether the connection is closed for writing, and what arrives is to be dropped.
     """
 
     __slots__ = (
@@ -25,7 +33,8 @@ class JoiningTransport:
         "_transport",
         "_waiting",
         "get_extra_info",
-        "is_closing",
+        "is_lingering",
+        "lingers",
         "pause_reading",
         "resume_reading",
     )
@@ -35,8 +44,9 @@ class JoiningTransport:
         self._loop = loop
         self._waiting: list[bytes] = []
         self._size = 0
+        self.lingers = False
+        self.is_lingering = False
         self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
@@ -54,10 +64,20 @@ class JoiningTransport:
         if waiting := self._take():
             self._transport.write(waiting)
 
+    def is_closing(self) -> bool:
+        """Return whether nothing more can be written."""
+        return self.is_lingering or self._transport.is_closing()
+
     def close(self) -> None:
         """Close the connection, once all that was written is sent."""
         self.flush()
-        self._transport.close()
+        if self.lingers and not self.is_closing() and self._transport.can_write_eof():
+            self.is_lingering = True
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+        else:
+            self._transport.close()
 
     def abort(self) -> None:
         """Close the connection at once."""

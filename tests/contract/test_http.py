@@ -14,7 +14,7 @@ LENGTH = b"Content-Length: 14\r\n"
 REQUESTS: dict[str, tuple[bytes, bytes, bytes, int]] = {
     "method in lower case": (b"get {tasks} HTTP/1.1", b"", b"", 400),
     "unknown method": (b"FETCH {tasks} HTTP/1.1", b"", b"", 400),
-    "CONNECT": (b"CONNECT service:80 HTTP/1.1", b"", b"", 400),
+    "CONNECT": (b"CONNECT service:80 HTTP/1.1", b"", b"", 501),
     "HTTP/1.0": (b"GET {tasks} HTTP/1.0", b"", b"", 200),
     "HTTP/3": (b"GET {tasks} HTTP/3", b"", b"", 400),
     "HTTP/2 preface": (b"PRI * HTTP/2.0", b"", b"SM\r\n\r\n", 400),
@@ -66,7 +66,7 @@ REQUESTS: dict[str, tuple[bytes, bytes, bytes, int]] = {
     "length beyond 63 bits": (b"POST {tasks} HTTP/1.1", b"Content-Length: 9223372036854775808\r\n", b"", 413),
     "two lengths": (b"POST {tasks} HTTP/1.1", LENGTH + b"Content-Length: 15\r\n", BODY, 400),
     "list of lengths": (b"POST {tasks} HTTP/1.1", b"Content-Length: 14, 14\r\n", BODY, 400),
-    "unknown coding": (b"POST {tasks} HTTP/1.1", b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n", 400),
+    "unknown coding": (b"POST {tasks} HTTP/1.1", b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n", 501),
     "size that is no number": (b"POST {tasks} HTTP/1.1", b"Transfer-Encoding: chunked\r\n", b"zz\r\n", 400),
     "negative size": (b"POST {tasks} HTTP/1.1", b"Transfer-Encoding: chunked\r\n", b"-1\r\n", 400),
     "chunk with an extension": (
