@@ -22,8 +22,8 @@ class JoiningTransport:
         loop: Runs it.
 
     Attributes:
-        lingers: Whether `close` closes in stages, because the client has not sent all of its request.
-            To close at once would reset the connection, and the response could be lost (RFC 9112 §9.6).
+        lingers: Whether `close` closes in stages (RFC 9112 §9.6). To close at once resets the connection
+            if the client still sends, and it may lose the response. An idle connection needs no stages.
         is_lingering: Whether the connection is closed for writing, and what arrives is to be dropped.
     """
 
@@ -44,7 +44,7 @@ class JoiningTransport:
         self._loop = loop
         self._waiting: list[bytes] = []
         self._size = 0
-        self.lingers = False
+        self.lingers = True
         self.is_lingering = False
         self.get_extra_info = transport.get_extra_info
         self.pause_reading = transport.pause_reading

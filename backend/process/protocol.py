@@ -71,7 +71,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().eof_received()
 
     @override
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         self._read = len(data)
         if self._is_refused or self._joining.is_lingering:
             self._drop()
@@ -79,10 +79,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._received += self._read
         try:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as pause:
-                self._ignore_upgrade(memoryview(data), pause.args[0])
+            head_end = self._feed(data)
+            while head_end is not None:
+                data = memoryview(data)[head_end:]
+                self._feed_head_without_upgrade()
+                head_end = self._feed(data)
         except httptools.HttpParserError as error:
             refused = error.__context__
             self._refuse(refused.status if isinstance(refused, RefusedRequest) else 400)
@@ -90,6 +91,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # Most requests come whole, and nothing is left to bound.
         if self._in_body or self._received:
             self._check_bounds()
+
+    @override
+    def shutdown(self) -> None:
+        self._joining.lingers = False
+        super().shutdown()
+
+    @override
+    def timeout_keep_alive_handler(self) -> None:
+        self._joining.lingers = self._in_body
+        super().timeout_keep_alive_handler()
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -109,7 +120,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = []  # takes the trailer fields, which nothing reads (RFC 9110 §6.5.1)
         self._stop_timer()
-        self._in_body = self._joining.lingers = True
+        self._in_body = True
         self._received = self._content = 0
 
     @override
@@ -121,32 +132,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._in_body:  # else a head that is fed once more
             self._stop_timer()
-            self._in_body = self._joining.lingers = False
+            self._in_body = False
             self._received = self._drained = 0
             super().on_message_complete()
 
-    def _ignore_upgrade(self, data: memoryview, head_end: int) -> None:
-        """Feed a request without its Upgrade (RFC 9110 §7.8), behind whose head the parser stops.
+    def _feed(self, data: bytes | memoryview) -> int | None:
+        """Parse a packet; return where it stopped, at the end of the head of a request with `Upgrade`."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as pause:
+            return int(pause.args[0])
+        return None
 
-        Args:
-            data: The packet.
-            head_end: Of the head, in the packet. There may be more such requests behind it.
-        """
-        while True:
-            data = data[head_end:]
-            first = b"%b %b HTTP/%b\r\n" % (
-                self.parser.get_method(),
-                self.url,
-                self.parser.get_http_version().encode(),
-            )
-            fields = (b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
-            try:
-                self.parser.feed_data(b"".join([first, *fields, b"\r\n"]))
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as pause:
-                head_end = pause.args[0]
-            else:
-                return
+    def _feed_head_without_upgrade(self) -> None:
+        """Parse the last head once more, as if it had no `Upgrade` (RFC 9110 §7.8), so that its body is its own."""
+        first = b"%b %b HTTP/%b\r\n" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        fields = (b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(b"".join([first, *fields, b"\r\n"]))
 
     def _check_size(self) -> None:
         # The packet may hold more than the head.
@@ -197,7 +205,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         Args:
             status: 400 to 505.
         """
-        self._is_refused = self._joining.lingers = True
+        self._is_refused = True
         self._stop_timer()
         self.logger.warning("HTTP request refused with %d.", status)
         cycle = self.cycle

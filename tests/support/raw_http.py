@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["exchange", "open_connection", "read_answer", "status_of"]
+__all__ = ["exchange", "exchange_all", "open_connection", "read_answer", "status_of"]
 
 
 @contextlib.asynccontextmanager
@@ -45,6 +45,29 @@ async def exchange(url: str, request: bytes, *, half_close: bool = False) -> byt
             while chunk := await asyncio.wait_for(reader.read(65536), 0.2 if received else 20):
                 received += chunk
     return received
+
+
+async def exchange_all(url: str, parts: Iterable[bytes]) -> bytes:
+    """Send parts, each as a packet of its own, and return all that comes back until the server closes.
+
+    Args:
+        url: Of the service.
+        parts: What to send. The last request asks the server to close the connection.
+    """
+    async with open_connection(url) as (reader, writer):
+
+        async def send() -> None:
+            with contextlib.suppress(ConnectionError):  # the server may close before the end
+                for part in parts:
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+
+        sending = asyncio.create_task(send())
+        try:
+            return await asyncio.wait_for(reader.read(), 60)
+        finally:
+            sending.cancel()
 
 
 def status_of(answer: bytes) -> int | None:
