@@ -67,9 +67,6 @@ class ProcessSettings(BaseSettings):
     workers: int = Field(
         1, ge=1, le=64, description="Worker processes; never guessed from the machine's cores."
     )
-    worker_class: Literal["uvicorn", "asgi"] = Field(
-        "uvicorn", description="`uvicorn`: our worker on uvicorn. `asgi`: Gunicorn's own."
-    )
     worker_timeout_seconds: int = Field(
         40, ge=2, le=600, description="A worker that gives no sign of life for longer is killed and replaced."
     )

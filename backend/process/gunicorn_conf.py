@@ -32,7 +32,7 @@ from backend.observability.shared_value import SharedValue  # noqa: E402
 from backend.process.drain import drain_file  # noqa: E402
 from backend.process.worker import EXIT_REASONS, exit_reason  # noqa: E402
 
-worker_class = {"uvicorn": "backend.process.worker.TaskWorker", "asgi": "asgi"}[_settings.worker_class]
+worker_class = "backend.process.worker.TaskWorker"
 workers = _settings.workers
 # The code is loaded once, so that workers share its memory, and one that is replaced serves at once.
 preload_app = True

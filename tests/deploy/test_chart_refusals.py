@@ -88,7 +88,6 @@ def test_what_cannot_work_is_refused(values: tuple[str, ...], sentence: str) -> 
         ("migrations.mode=hook", "/migrations"),
         ("workers=0", "/workers"),
         ("image.digest=sha256:abc", "/image/digest"),
-        ("workerClass=sync", "/workerClass"),
         ("ingress.paths[0]=api", "/ingress/paths/0"),
         ("config.log_level=DEBUG", "log_level"),
         ("resources.request.cpu=1", "/resources"),

@@ -1,4 +1,4 @@
-"""Stops of the service under load lose no request, with either kind of worker."""
+"""Stops of the service under load lose no request."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from tests.support.load import run_load, run_proxy
 from tests.support.workers import Workers, run_workers
 
 STOPS = int(os.environ.get("STOPS", "6"))
-"""Measured with 20, which takes three to four minutes for each kind of worker."""
+"""Measured with 20, which takes three to four minutes."""
 PROPAGATION_SECONDS = 0.3
 """How long load balancers go on sending new connections to an instance that is being stopped."""
 
@@ -31,17 +31,14 @@ async def stop_as_kubernetes_does(workers: Workers) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("worker_class", ["uvicorn", "asgi"])
-async def test_no_request_is_lost_over_many_stops(
-    tmp_path: Path, database_url: str, worker_class: str
-) -> None:
+async def test_no_request_is_lost_over_many_stops(tmp_path: Path, database_url: str) -> None:
     started = perf_counter()
     async with contextlib.AsyncExitStack() as instances:
 
         async def start(number: int) -> Workers:
             folder = tmp_path / str(number)
             folder.mkdir()
-            instance = run_workers(folder, database_url, workers=2, worker_class=worker_class)
+            instance = run_workers(folder, database_url, workers=2)
             return await instances.enter_async_context(instance)
 
         serving = await start(0)
@@ -58,7 +55,7 @@ async def test_no_request_is_lost_over_many_stops(
                 assert load.lost == []
                 serving = following
     total, seconds = sum(load.statuses.values()), perf_counter() - started
-    print(f"{worker_class}: {STOPS} stops, {total} requests, {len(load.lost)} lost, {seconds:.0f} s")
+    print(f"{STOPS} stops, {total} requests, {len(load.lost)} lost, {seconds:.0f} s")
     assert set(load.statuses) == {200, 201}
     assert load.lost == []
     assert total >= 10_000
