@@ -1,5 +1,6 @@
 """A connection's transport that writes once for each turn of the event loop."""
 
+import contextlib
 from asyncio import AbstractEventLoop, Transport
 
 __all__ = ["LINGER_SECONDS", "JoiningTransport"]
@@ -73,7 +74,8 @@ class JoiningTransport:
         self.flush()
         if self.lingers and not self.is_closing() and self._transport.can_write_eof():
             self.is_lingering = True
-            self._transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has reset it; the loop is told next
+                self._transport.write_eof()
             self._transport.resume_reading()
             self._loop.call_later(LINGER_SECONDS, self._transport.abort)
         else:

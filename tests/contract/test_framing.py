@@ -1,18 +1,10 @@
 """Each request of a table has exactly the responses of RFC 9112, however its bytes are split into packets."""
 
-import re
-
 import pytest
 
-from tests.support.raw_http import exchange_all
+from tests.support.raw_http import exchange_all, statuses_of
 from tests.support.raw_requests import RAW_REQUESTS, SENTINEL, RawRequest
 from tests.support.service import RunningService
-
-_STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
-
-
-def statuses_of(received: bytes) -> list[int]:
-    return [int(status) for status in _STATUS.findall(received)]
 
 
 def written(service: RunningService, request: RawRequest) -> bytes:

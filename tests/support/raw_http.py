@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["exchange", "exchange_all", "open_connection", "read_answer", "status_of"]
+__all__ = ["exchange", "exchange_all", "open_connection", "read_answer", "status_of", "statuses_of"]
 
 
 @contextlib.asynccontextmanager
@@ -73,3 +74,8 @@ async def exchange_all(url: str, parts: Iterable[bytes]) -> bytes:
 def status_of(answer: bytes) -> int | None:
     """Return the status of the first answer, None where there is none."""
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else None
+
+
+def statuses_of(received: bytes) -> list[int]:
+    """Return the statuses of all responses, `100 Continue` among them."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]

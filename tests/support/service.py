@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from backend.auth.development_token import make_token
 from backend.config import Settings
@@ -87,13 +88,20 @@ class User:
 
 
 @contextlib.asynccontextmanager
-async def running_service(settings: Settings) -> AsyncIterator[RunningService]:
-    """Serve over a real socket on a free port, in this event loop, and stop it at the end."""
+async def running_service(
+    settings: Settings, wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[RunningService]:
+    """Serve over a real socket on a free port, in this event loop, and stop it at the end.
+
+    Args:
+        settings: Of the service.
+        wrap: Returns the application that is served, given the service.
+    """
     app = create_app(settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                wrap(app),
                 http=BoundedHttpProtocol,
                 log_config=None,
                 access_log=False,

@@ -24,11 +24,24 @@ async def test_head_and_body_leave_together(below: Mock) -> None:
 
 
 async def test_closing_sends_what_waits_first(below: Mock) -> None:
+    below.is_closing.return_value = False
     transport = JoiningTransport(below, asyncio.get_running_loop())
+    transport.lingers = False
     transport.write(b"last words")
     transport.close()
     await asyncio.sleep(0)
     assert [(call[0], call[1]) for call in below.method_calls] == [("write", (b"last words",)), ("close", ())]
+
+
+async def test_closing_in_stages_reads_on(below: Mock) -> None:
+    below.is_closing.return_value = False
+    transport = JoiningTransport(below, asyncio.get_running_loop())
+    transport.write(b"last words")
+    transport.close()
+    below.write.assert_called_once_with(b"last words")
+    below.write_eof.assert_called_once()
+    below.close.assert_not_called()
+    assert transport.is_closing()
 
 
 async def test_aborting_sends_nothing(below: Mock) -> None:
