@@ -14,6 +14,8 @@ import typer
 import uvicorn
 
 from backend.auth.development_token import make_token
+from backend.commands.banner import banner
+from backend.commands.config import config
 from backend.commands.duration import parse_duration
 from backend.commands.loadtest import loadtest
 from backend.commands.reload import reload
@@ -31,18 +33,16 @@ from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently,
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import probe_schema_at
 from backend.main import create_app
-from backend.process.listener import PortTaken, check_address, local_url, open_listener
+from backend.process.listener import PortTaken, check_address, open_listener
 from backend.process.protocol import BoundedHttpProtocol
-from backend.setting_types import mask_url
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
+app.command()(config)
 app.command()(seed)
 app.command()(loadtest)
 app.command()(reload)
-
-_DAY_SECONDS = 24 * 60 * 60
 
 
 class _DevelopmentServer(uvicorn.Server):
@@ -83,7 +83,7 @@ def dev(
         config = uvicorn.Config(
             application, http=BoundedHttpProtocol, log_level=settings.log_level.lower(), access_log=False
         )
-        server = _DevelopmentServer(config, _banner(settings, bound_port))
+        server = _DevelopmentServer(config, banner(settings, bound_port))
         with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
             server.run(sockets=[listener])
         if not server.started:
@@ -141,8 +141,13 @@ def gate(patience: Patience = 600.0) -> None:
     if settings.uses_embedded_database:
         return  # it is migrated where it is started
     check_addresses(settings)
-    address = service_parameters(settings)
-    typer.echo(asyncio.run(wait_until_migrated(address, patience_seconds=patience, report=_report)))
+    waiting = wait_until_migrated(
+        service_parameters(settings),
+        patience_seconds=patience,
+        report=_report,
+        may_write_users=settings.may_write_users,
+    )
+    typer.echo(asyncio.run(waiting))
 
 
 @app.command()
@@ -162,23 +167,6 @@ def openapi() -> None:
     typer.echo(json.dumps(create_app(Settings.model_construct()).openapi(), indent=2, ensure_ascii=False))
 
 
-@app.command()
-def config(
-    *,
-    table: Annotated[
-        bool, typer.Option("--table", help="Describe every variable instead, in Markdown.")
-    ] = False,
-) -> None:
-    """Print the settings in force, secrets masked."""
-    if table:
-        typer.echo("\n".join(settings_table()))
-        return
-    settings = load_settings()
-    check_addresses(settings)
-    for name, value in settings.model_dump().items():
-        typer.echo(f"{name.upper()}={_shown(value)}")
-
-
 def main() -> None:
     """Run the command line; each failure that is foreseen is one sentence and an exit code of its own."""
     # As a container's first process nothing would end us otherwise: the kernel's default does not apply to it.
@@ -188,23 +176,6 @@ def main() -> None:
     except (ConfigurationError, WaitedInVain, MigrationFailed) as error:
         typer.echo(f"task-service: {error}", err=True)
         sys.exit(2 if isinstance(error, ConfigurationError) else 1 if isinstance(error, WaitedInVain) else 3)
-
-
-def settings_table() -> list[str]:
-    """Return the lines of docs/configuration.md's table."""
-    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        default = f"`{shown}`" if (shown := _shown(field.default)) else ""
-        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
-    return rows
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return ""
-    text = ",".join(value) if isinstance(value, (list, tuple)) else str(value)
-    # A path may have bytes that are no UTF-8.
-    return mask_url(text).encode(errors="backslashreplace").decode()
 
 
 async def _migrate(settings: DatabaseSettings, revision: str, patience: float) -> str:
@@ -233,19 +204,3 @@ def _listen(host: str, port: int, *, strict: bool) -> Iterator[socket.socket]:
         typer.echo(f"Port {port} is taken; serving on {listener.getsockname()[1]} instead.")
     with listener:
         yield listener
-
-
-def _banner(settings: Settings, port: int) -> str:
-    address = local_url(settings.host, port)
-    lines = ["", f"  The service runs. Docs, to read and to try: {address}/docs"]
-    if settings.uses_jwks:
-        lines.append(f"  Tokens come from {mask_url(settings.better_auth_url or 'the key set')}.")
-    else:
-        development_token = make_token(settings, "developer", lifetime_seconds=_DAY_SECONDS)
-        lines += [
-            "  Create a task:",
-            "",
-            f"  curl -H 'Authorization: Bearer {development_token}' \\",
-            f'    --json \'{{"title": "Buy milk"}}\' {address}/api/developer/tasks',
-        ]
-    return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])

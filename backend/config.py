@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
@@ -60,12 +60,6 @@ class Settings(DatabaseSettings):
     )
     jwks_refresh_seconds: float = Field(600.0, ge=1, description="How often the key set is fetched anew.")
     jwks_timeout_seconds: float = Field(5.0, gt=0, le=60, description="Longest fetch of the key set.")
-    users_table_owner: Literal["auto", "frontend", "service"] = Field(
-        "auto",
-        description="Who writes the rows of `users`. `frontend`: nobody else, and a token whose user has no row is "
-        "refused. `service`: a missing row is written from the user's id. `auto`: the frontend, where `users` has "
-        "other columns than the service gives it, or a foreign key of another table (Better Auth's `session`).",
-    )
     token_leeway_seconds: int = Field(
         10, ge=0, le=60, description="Clock difference allowed in `exp`, `nbf` and `iat`."
     )

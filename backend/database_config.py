@@ -58,6 +58,13 @@ class DatabaseSettings(ProcessSettings):
         2.0, gt=0, le=600, description="Longest wait of a statement for a lock; beyond it 504."
     )
 
+    users_table_owner: Literal["auto", "frontend", "service"] = Field(
+        "auto",
+        description="Who writes the rows of `users`. `frontend`: nobody else, and a token whose user has no row is "
+        "refused. `service`: a missing row is written from the user's id. `auto`: the frontend, where `users` has "
+        "other columns than the service gives it, or a foreign key of another table (Better Auth's `session`).",
+    )
+
     @model_validator(mode="after")
     def _check_database(self) -> Self:
         if self.database_pool_prewarm_size > self.database_pool_max_size:
@@ -65,6 +72,11 @@ class DatabaseSettings(ProcessSettings):
         if self.environment == "production" and self.uses_embedded_database:
             raise ValueError("DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development")
         return self
+
+    @property
+    def may_write_users(self) -> bool:
+        """Whether the service's role needs a right on `users`."""
+        return self.users_table_owner != "frontend"
 
     @property
     def uses_embedded_database(self) -> bool:

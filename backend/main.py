@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from http import HTTPMethod
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -11,19 +10,9 @@ from starlette.middleware import Middleware
 
 from backend.api import openapi, problems
 from backend.api.faults import FaultInjector
-from backend.api.middleware.body_limit import BodyLimitMiddleware
-from backend.api.middleware.cross_origin import CrossOriginMiddleware
+from backend.api.middleware.chain import middleware
 from backend.api.middleware.head import HeadMiddleware
-from backend.api.middleware.jwt_auth import JwtAuthMiddleware
-from backend.api.middleware.measure import MeasureMiddleware
-from backend.api.middleware.ops_port import OpsPortMiddleware
-from backend.api.middleware.overload import OverloadMiddleware
-from backend.api.middleware.rate_limit import RateLimitMiddleware
 from backend.api.middleware.request_id import RequestIdMiddleware
-from backend.api.middleware.response_headers import ResponseHeadersMiddleware
-from backend.api.middleware.root_path import RootPathMiddleware
-from backend.api.middleware.tracing import TraceMiddleware
-from backend.api.middleware.unexpected import UnexpectedErrorMiddleware
 from backend.api.readiness import Readiness
 from backend.api.routers import health, metrics, tasks
 from backend.auth.tokens import TokenVerifier
@@ -68,10 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
             stack.push_async_callback(app.state.database.stop)
             await verifier.start()
             stack.push_async_callback(verifier.stop)
-            app.state.task_service = TaskService(
-                TaskRepository(app.state.database),
-                UserRepository(app.state.database, settings.users_table_owner),
-            )
+            users = UserRepository(app.state.database, settings.users_table_owner)
+            app.state.task_service = TaskService(TaskRepository(app.state.database), users)
             app.state.readiness = ops.state.readiness = Readiness(app.state.database, drain, settings)
             await stack.enter_async_context(drain.watching())
             await stack.enter_async_context(sampling(lambda: pool_state(app.state.database)))
@@ -85,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         telemetry=_TELEMETRY,
-        middleware=_middleware(settings, verifier, drain, ops),
+        middleware=middleware(settings, verifier, drain, ops),
     )
     app.state.settings = settings
     app.state.faults = FaultInjector(settings.fault_error_rate, settings.fault_latency_seconds)
@@ -111,56 +98,6 @@ async def _embedded_database(settings: Settings) -> AsyncIterator[str | None]:
     async with embedded_postgres(settings.data_dir) as url:
         await migrate(url)
         yield url
-
-
-def _middleware(settings: Settings, verifier: TokenVerifier, drain: Drain, ops: FastAPI) -> list[Middleware]:
-    """Return what lies around the routes, the outermost first."""
-    outermost = (
-        [Middleware(OpsPortMiddleware, port=settings.ops_port, ops=ops)]
-        if settings.ops_port is not None
-        else []
-    )
-    limited = (
-        [Middleware(RateLimitMiddleware, limit=settings.rate_limit_per_minute)]
-        if settings.rate_limit_per_minute
-        else []
-    )
-    return [
-        Middleware(RootPathMiddleware, root_path=settings.root_path),
-        *outermost,
-        Middleware(MeasureMiddleware),
-        Middleware(TraceMiddleware),
-        Middleware(RequestIdMiddleware),
-        Middleware(HeadMiddleware),
-        Middleware(
-            ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
-        ),
-        Middleware(
-            CrossOriginMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_credentials=True,
-            allow_methods=[*HTTPMethod],
-            # Any, by repeating what the preflight names: instrumentation adds its own (baggage, sentry-trace,
-            # b3). A header gives an allowed origin no rights; the token does, and other origins get no answer.
-            allow_headers=["*"],
-            expose_headers=openapi.RESPONSE_HEADERS,
-        ),
-        Middleware(UnexpectedErrorMiddleware),
-        # Both before the line for places: who is refused takes none.
-        Middleware(JwtAuthMiddleware, verifier=verifier),
-        *limited,
-        Middleware(
-            OverloadMiddleware,
-            max_concurrent=settings.max_concurrent_requests,
-            max_concurrent_of_user=settings.max_concurrent_requests_per_user,
-            timeout_seconds=settings.request_timeout_seconds,
-        ),
-        Middleware(
-            BodyLimitMiddleware,
-            max_bytes=settings.max_body_bytes,
-            timeout_seconds=settings.body_timeout_seconds,
-        ),
-    ]
 
 
 def _ops_app() -> FastAPI:

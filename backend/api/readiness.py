@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import structlog
 
+from backend.database_config import DatabaseSettings
 from backend.db.database import Database
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import is_busy, probe_schema
 from backend.errors import DatabaseMisconfigured, DomainError
 from backend.process.drain import Drain
-from backend.process_config import ProcessSettings
 
 __all__ = ["Readiness"]
 
@@ -27,7 +27,7 @@ class Readiness:
     Args:
         database: The worker's.
         drain: Whether requests should go elsewhere.
-        settings: `readiness_database` and `readiness_cache_seconds`.
+        settings: `readiness_database`, `readiness_cache_seconds` and `users_table_owner`.
         clock: Seconds that only go forward.
     """
 
@@ -35,12 +35,13 @@ class Readiness:
         self,
         database: Database,
         drain: Drain,
-        settings: ProcessSettings,
+        settings: DatabaseSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._drain = drain
         self._mode = settings.readiness_database
+        self._may_write_users = settings.may_write_users
         self._cache_seconds = settings.readiness_cache_seconds
         self._clock = clock
         self._good_until = float("-inf")
@@ -66,7 +67,7 @@ class Readiness:
             return None
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                schema = await probe_schema(self._database)
+                schema = await probe_schema(self._database, may_write_users=self._may_write_users)
         except DatabaseMisconfigured as error:
             return error.reason
         except (DomainError, TimeoutError):

@@ -66,7 +66,11 @@ async def migrate_patiently(
 
 
 async def wait_until_migrated(
-    address: ConnectionParameters | str, *, patience_seconds: float, report: Report
+    address: ConnectionParameters | str,
+    *,
+    patience_seconds: float,
+    report: Report,
+    may_write_users: bool = True,
 ) -> str:
     """Wait until the database has this code's schema, or a later one, which still serves this code.
 
@@ -76,6 +80,7 @@ async def wait_until_migrated(
         address: Parameters, or a URL, of the service's own address.
         patience_seconds: How long to ask again; 0 asks once.
         report: Takes one sentence for each answer that is not good enough.
+        may_write_users: As `inspect_schema` takes it.
 
     Returns:
         What was found, as a sentence.
@@ -87,7 +92,7 @@ async def wait_until_migrated(
     deadline = time.monotonic() + patience_seconds
     while True:
         try:
-            found = await inspect_schema_at(address)
+            found = await inspect_schema_at(address, may_write_users=may_write_users)
         except (DatabaseUnavailable, DatabaseTimeout) as error:
             reason = _no_answer(error)
         else:

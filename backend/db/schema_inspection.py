@@ -26,7 +26,7 @@ REQUIRED_GRANTS: Final = {
     "alembic_version": ("SELECT",),
     "tasks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "idempotency_keys": ("SELECT", "INSERT", "DELETE"),
-    "users": ("SELECT", "INSERT"),
+    "users": ("INSERT",),
 }
 """What the service's role needs on each table (docs/operations.md)."""
 
@@ -53,10 +53,10 @@ SELECT
             ELSE has_any_column_privilege(to_regclass(table_name), privilege)
         END
         -- The service does not write into a table that others build on: it is the frontend's.
-        AND NOT (table_name = 'users' AND EXISTS (
+        AND NOT (table_name = 'users' AND (NOT $6 OR EXISTS (
             SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass('users')
                 AND conrelid NOT IN (SELECT to_regclass(own) FROM unnest($1::text[]) AS tables (own))
-        ))
+        )))
         GROUP BY table_name
         ORDER BY table_name
     ) AS missing_grants,
@@ -104,13 +104,17 @@ class DatabaseSchema:
         return f"the service's role lacks rights; run as the tables' owner: {'; '.join(self.missing_grants)}"
 
 
-async def inspect_schema(connection: Connection) -> DatabaseSchema:
+async def inspect_schema(connection: Connection, *, may_write_users: bool = True) -> DatabaseSchema:
     """Return what the database of this connection has.
+
+    Args:
+        connection: Where to ask.
+        may_write_users: Whether the service's role needs a right on `users`, unless it is the frontend's.
 
     Raises:
         OSError, asyncpg.PostgresError, asyncpg.InterfaceError: As asyncpg does.
     """
-    (facts,) = await connection.fetch(_FACTS, *_WANTED)
+    (facts,) = await connection.fetch(_FACTS, *_WANTED, may_write_users)
     grants = tuple(facts["missing_usage"] or facts["missing_grants"])
     revisions: list[str] = []
     if facts["has_version_table"]:
@@ -128,11 +132,14 @@ async def inspect_schema(connection: Connection) -> DatabaseSchema:
     return DatabaseSchema(revision, state, defect, foreign, grants)
 
 
-async def inspect_schema_at(address: ConnectionParameters | str) -> DatabaseSchema:
+async def inspect_schema_at(
+    address: ConnectionParameters | str, *, may_write_users: bool = True
+) -> DatabaseSchema:
     """Return what the database at this address has, over a connection of its own.
 
     Args:
         address: Its parameters, or a URL to which libpq's environment variables do not apply.
+        may_write_users: As `inspect_schema` takes it.
 
     Raises:
         ConfigurationError: The address, the role or the database has to be corrected; the text says how.
@@ -144,7 +151,7 @@ async def inspect_schema_at(address: ConnectionParameters | str) -> DatabaseSche
             parameters, timeout_seconds=_ANSWER_SECONDS, command_timeout_seconds=_ANSWER_SECONDS
         )
         try:
-            return await inspect_schema(connection)
+            return await inspect_schema(connection, may_write_users=may_write_users)
         finally:
             await connection.close(timeout=1.0)
     except ConfigurationError:

@@ -1,5 +1,7 @@
 """Asks the database how its schema stands to the code's, and its pool how it is."""
 
+from functools import partial
+
 from backend.config import Settings
 from backend.db.address import service_parameters
 from backend.db.database import Database
@@ -11,13 +13,13 @@ from backend.observability.metrics import PoolState, set_schema_revision
 __all__ = ["is_busy", "pool_state", "probe_schema", "probe_schema_at"]
 
 
-async def probe_schema(database: Database) -> DatabaseSchema:
+async def probe_schema(database: Database, *, may_write_users: bool) -> DatabaseSchema:
     """Return what the database has of the schema, and set the metric of its revision.
 
     Raises:
         DomainError: The database does not answer, or refuses the service.
     """
-    found = await database.transaction(inspect_schema)
+    found = await database.transaction(partial(inspect_schema, may_write_users=may_write_users))
     set_schema_revision(code_revision(), found.revision)
     return found
 
@@ -29,7 +31,7 @@ async def probe_schema_at(settings: Settings) -> DatabaseSchema | None:
         ConfigurationError: The address, the role or the database has to be corrected; the text says how.
     """
     try:
-        return await inspect_schema_at(service_parameters(settings))
+        return await inspect_schema_at(service_parameters(settings), may_write_users=settings.may_write_users)
     except (DatabaseUnavailable, DatabaseTimeout):
         return None
 

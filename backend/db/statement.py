@@ -24,7 +24,6 @@ class Connection(Protocol):
 
     async def fetch(self, query: str, *args: Any) -> list[Record]:
         """Run the query and return its rows."""
-        ...
 
 
 class Statement:
@@ -62,7 +61,7 @@ class Statement:
             values: A value for each of `parameters`.
 
         Returns:
-            The rows, empty for a statement that returns none.
+            The rows.
 
         Raises:
             asyncpg.PostgresError, OSError, TimeoutError: As asyncpg does.

@@ -32,8 +32,7 @@ class Task(SQLModel, table=True):
 
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     user_id: str = Field(
-        sa_column=Column(
-            # Better Auth's "delete user" fails without the cascade.
+        sa_column=Column(  # Better Auth's "delete user" fails without the cascade.
             Text,
             ForeignKey("users.id", ondelete="CASCADE", name=USER_FOREIGN_KEY),
             nullable=False,
@@ -69,11 +68,10 @@ TASKS.append_constraint(
     CheckConstraint(f"char_length(description) <= {DESCRIPTION_MAX_LENGTH}", name="tasks_description_length")
 )
 for _name, _key in SORT_KEYS.items():
-    # Two for each order: with `completed` in front for the filtered list, so that neither
-    # list ever reads past rows that it does not show.
+    # With `completed` in front for the filtered list: neither list reads past rows that it does not show.
     Index(f"ix_tasks_user_id_{_name}", TASKS.c.user_id, _key, TASKS.c.id)
     Index(f"ix_tasks_user_id_completed_{_name}", TASKS.c.user_id, TASKS.c.completed, _key, TASKS.c.id)
-# Of `search`; the extensions pg_trgm and btree_gin make it possible (docs/decisions/0020-search.md).
+# For `search`, by the extensions pg_trgm and btree_gin (docs/decisions/0020-search.md).
 Index(
     "ix_tasks_search",
     *(TASKS.c.user_id, TASKS.c.title, TASKS.c.description),

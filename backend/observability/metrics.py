@@ -26,9 +26,6 @@ __all__ = [
     "set_event_loop_lag",
     "set_pool_state",
     "set_schema_revision",
-    "tasks_completed",
-    "tasks_created",
-    "tasks_deleted",
     "worker_is_up",
 ]
 
@@ -96,9 +93,6 @@ _connection_wait = Histogram(
 )
 _connections_idle = _connection_count.labels("idle")
 _connections_used = _connection_count.labels("used")
-tasks_created = Counter("tasks_created", "Tasks created.", registry=REGISTRY)
-tasks_completed = Counter("tasks_completed", "Tasks completed.", registry=REGISTRY)
-tasks_deleted = Counter("tasks_deleted", "Tasks deleted.", registry=REGISTRY)
 
 _key_set_refreshes = Counter(
     "auth_key_set_refreshes",

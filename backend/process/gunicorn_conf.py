@@ -2,7 +2,6 @@
 
 import gc
 import os
-import sys
 from typing import Any
 
 from backend.config import ConfigurationError, load_settings
@@ -23,8 +22,6 @@ except ConfigurationError as error:
 _directory = _settings.run_dir.absolute() / "metrics"
 # prometheus-client looks at it when it is imported, which is next; the workers inherit both.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
-# structlog and httpx load it where they find it, for colours that no worker shows: 5 MiB.
-sys.modules["rich"] = None  # type: ignore[assignment]  # how Python is told that there is none
 
 from backend.observability import worker_metrics  # noqa: E402 - see above
 from backend.observability.logging import logging_dictionary  # noqa: E402

@@ -1,6 +1,7 @@
 """Checks of a request's head that httptools leaves to the server (RFC 9112 §3.2, §6.1)."""
 
 import re
+from collections import Counter
 
 __all__ = ["RefusedRequest", "check_head"]
 
@@ -9,18 +10,17 @@ _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|" + _REG_NAME + rb")(?::[0-9]*)?")
 """`uri-host [":" port]` of RFC 9110 §7.2, without the address formats of the future."""
 
 _ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?#:][^/?#]*)(/[^?#]*)?(\?[^#]*)?")
-_SINGLE_FIELDS = frozenset({b"host", b"transfer-encoding"})
+_SINGLE_FIELDS = {b"host": 400, b"transfer-encoding": 501}
 
 
 class RefusedRequest(Exception):
     """A request that is answered with an error before the application sees it.
 
-    Attributes:
+    Args:
         status: Of the response, 400 to 505.
     """
 
     def __init__(self, status: int) -> None:
-        super().__init__(status)
         self.status = status
 
 
@@ -45,32 +45,24 @@ def check_head(
     """
     fields = dict(headers)
     if len(fields) != len(headers):
-        _check_single_fields(headers)
+        counts = Counter(name for name, _ in headers)
+        for status in (status for name, status in _SINGLE_FIELDS.items() if counts[name] > 1):
+            raise RefusedRequest(status)
     host = fields.get(b"host")
     if _HOST.fullmatch(host) is None if host is not None else version == "1.1":
         raise RefusedRequest(400)
     coding = fields.get(b"transfer-encoding")
     if coding is not None and coding.lower() != b"chunked":
         raise RefusedRequest(501)
-    if version != "1.1":
-        if version != "1.0":
-            raise RefusedRequest(505 if version == "2.0" else 400)
-        if coding is not None:  # RFC 9112 §6.1: such framing is faulty
-            raise RefusedRequest(400)
+    if version not in {"1.0", "1.1"}:
+        raise RefusedRequest(505 if version == "2.0" else 400)
+    if version == "1.0" and coding is not None:  # RFC 9112 §6.1: such framing is faulty
+        raise RefusedRequest(400)
     if not target.startswith(b"/"):
         target = _resolve_target(method, target, headers)
     expectation = fields.get(b"expect")
     # RFC 9110 §10.1.1: no 100 (Continue) to a client of HTTP/1.0.
     return target, expectation is not None and version == "1.1" and expectation.lower() == b"100-continue"
-
-
-def _check_single_fields(headers: list[tuple[bytes, bytes]]) -> None:
-    seen = set()
-    for name, _ in headers:
-        if name in _SINGLE_FIELDS:
-            if name in seen:
-                raise RefusedRequest(400 if name == b"host" else 501)
-            seen.add(name)
 
 
 def _resolve_target(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -6,12 +6,12 @@ from backend.auth.principal import Principal
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
 from backend.errors import InvalidToken, PreconditionFailed, TaskNotFound, UserNotRegistered
-from backend.observability.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.observability.tracing import service_span
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import StoredTask, TaskCreate, TaskUpdate
 from backend.schemas.task_page import TaskPageRecord, TaskQuery
 from backend.services.cursor import cursor_after, position_of
+from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 
 __all__ = ["TaskService"]
 

@@ -33,7 +33,7 @@ def examples() -> Iterator[tuple[str, dict[str, Any], Any]]:
         for field, part in schema.get("properties", {}).items():
             for example in part.get("examples", []):
                 yield f"{name}.{field}", part, example
-    for name in WRITES_A_BODY:
+    for name in sorted(WRITES_A_BODY):
         content = OPERATIONS[name]["requestBody"]["content"]["application/json"]
         yield name, content["schema"], content["example"]
 

@@ -15,7 +15,8 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app, settings_table
+from backend.cli import app
+from backend.commands.config import settings_table
 from backend.config import ConfigurationError
 from backend.db.schema import code_revision
 from tests.support.workers import free_port

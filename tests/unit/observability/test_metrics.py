@@ -1,6 +1,7 @@
 """Metrics: names, labels that a client cannot multiply, sums."""
 
 from backend.observability import metrics
+from backend.services import metrics as task_metrics
 
 
 def value(name: str, **labels: str) -> float:
@@ -61,6 +62,6 @@ def test_waits_for_a_connection_count_whether_they_end_well_or_not() -> None:
 def test_tasks_are_counted_by_what_happened_to_them() -> None:
     names = ("tasks_created_total", "tasks_completed_total", "tasks_deleted_total")
     before = [value(name) for name in names]
-    for counter in (metrics.tasks_created, metrics.tasks_completed, metrics.tasks_deleted):
+    for counter in (task_metrics.tasks_created, task_metrics.tasks_completed, task_metrics.tasks_deleted):
         counter.inc()
     assert [value(name) for name in names] == [each + 1 for each in before]

@@ -19,10 +19,11 @@ import os, sys
 from pathlib import Path
 from backend.observability import exemplars, metrics
 from backend.observability.shared_value import SharedValue
+from backend.services import metrics as task_metrics
 SharedValue.begin(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 for _ in range(int(sys.argv[1])):
     labels = metrics.observe_request("GET", "/api/{user_id}/tasks", 200, 0.02)
-    metrics.tasks_created.inc()
+    task_metrics.tasks_created.inc()
 metrics.worker_is_up()
 metrics.observe_key_set_refresh(succeeded=True)
 exemplars.remember_exemplar(labels, 0.02, "a" * 32)

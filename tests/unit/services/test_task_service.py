@@ -18,10 +18,10 @@ from backend.errors import (
     TaskNotFound,
     UserNotRegistered,
 )
-from backend.observability.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.schemas.precondition import Precondition
 from backend.schemas.task import StoredTask, TaskCreate, TaskRecord, TaskUpdate
 from backend.schemas.task_page import Position, TaskQuery
+from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.services.task_service import TaskService
 
 ALICE = Principal("alice")

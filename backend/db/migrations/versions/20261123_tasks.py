@@ -1,4 +1,4 @@
-"""Users where absent, tasks, and idempotency keys."""
+"""Users as Better Auth makes them, where absent; tasks, and idempotency keys."""
 
 import sqlalchemy as sa
 from alembic import context, op
@@ -14,7 +14,6 @@ SORT_KEYS = {"created_at": "created_at", "updated_at": "updated_at", "title": 'l
 
 
 def upgrade() -> None:
-    # Better Auth's own table: made as Better Auth makes it where it has not yet, and otherwise left alone.
     op.execute(
         """
         CREATE TABLE IF NOT EXISTS users (
