@@ -68,7 +68,10 @@ def _rows(prefix: str, schema: dict[str, Any], values: dict[str, Any]) -> Iterat
 
 def _limits(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return " One of " + ", ".join(f"`{value}`" for value in schema["enum"]) + "."
+        # A number's text, as `--set` gives it, is the same choice.
+        texts = {json.dumps(value) for value in schema["enum"] if not isinstance(value, str)}
+        choices = [value for value in schema["enum"] if value not in texts]
+        return " One of " + ", ".join(f"`{value}`" for value in choices) + "."
     if "maximum" in schema:
         return f" {schema['minimum']} to {schema['maximum']}."
     return ""

@@ -104,7 +104,9 @@ def test_objectives_are_values() -> None:
 def test_the_latency_objective_can_only_be_a_bound_of_the_histogram() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     slo = schema["properties"]["monitoring"]["properties"]["slo"]["properties"]
-    assert tuple(slo["latency"]["properties"]["thresholdSeconds"]["enum"]) == DURATION_BUCKETS
+    choices = slo["latency"]["properties"]["thresholdSeconds"]["enum"]
+    assert tuple(each for each in choices if not isinstance(each, str)) == DURATION_BUCKETS
+    assert {float(each) for each in choices if isinstance(each, str)} < set(DURATION_BUCKETS)
     # Above this no request could burn the budget fast enough for the fast alert.
     assert 0.02 * 24 * slo["days"]["maximum"] < 1 / (1 - slo["availability"]["minimum"] / 100)
     assert slo["latency"]["properties"]["objective"]["minimum"] == slo["availability"]["minimum"]
@@ -119,16 +121,23 @@ def test_a_release_watches_only_itself() -> None:
             if group["name"] == "task-service-kubernetes":
                 own = 'namespace="tasks"'
             selectors = rule["expr"].count("{")
-            assert selectors == rule["expr"].count("{" + own) + rule["expr"].count("{exported_" + own)
+            assert selectors == rule["expr"].count("{" + own) + rule["expr"].count("{exported_" + own) + rule[
+                "expr"
+            ].count("{5}")
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
-def test_monitors_make_the_release_the_job(kind: str) -> None:
-    objects = render("database.embedded=true", f"monitoring.{kind[0].lower()}{kind[1:]}.enabled=true")
-    assert objects[kind, ""]["spec"]["jobLabel"] == "app.kubernetes.io/instance"
-    behind = (
-        objects["Service", "ops"]
-        if kind == "ServiceMonitor"
-        else objects["Deployment", ""]["spec"]["template"]
+@pytest.mark.parametrize(
+    ("values", "job"), [((), "mine"), (("fullnameOverride=other",), "other"), (("nameOverride=b",), "mine-b")]
+)
+def test_monitors_and_rules_name_the_same_job(kind: str, values: tuple[str, ...], job: str) -> None:
+    enabled = (
+        f"monitoring.{kind[0].lower()}{kind[1:]}.enabled=true",
+        "monitoring.prometheusRule.enabled=true",
     )
-    assert behind["metadata"]["labels"]["app.kubernetes.io/instance"] == "demo"
+    objects = {
+        m["kind"]: m for m in render("database.embedded=true", *enabled, *values, release="mine").values()
+    }
+    (endpoint,) = objects[kind]["spec"]["podMetricsEndpoints" if kind == "PodMonitor" else "endpoints"]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": job}]
+    assert f'job="{job}"' in yaml.safe_dump(objects["PrometheusRule"]["spec"], width=10_000)

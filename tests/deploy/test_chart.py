@@ -1,6 +1,7 @@
 """What the chart hands to a cluster."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def test_production_needs_two_secrets_and_nothing_else() -> None:
         ("PodDisruptionBudget", ""),
         ("NetworkPolicy", ""),
         ("NetworkPolicy", "migration"),
+        ("NetworkPolicy", "test"),
         ("Pod", "test"),
         next(key for key in objects if key[0] == "Job"),
     }
@@ -112,7 +114,7 @@ def job_name(*values: str) -> str:
 
 
 def test_job_is_a_new_one_exactly_when_its_specification_is() -> None:
-    assert job_name() == job_name("replicas=5", "config.LOG_LEVEL=DEBUG", "podLabels.team=a")
+    assert job_name() == job_name("replicas=5", "workers=4", "resources.requests.cpu=1")
     names = {
         job_name(*change)
         for change in (
@@ -120,10 +122,28 @@ def test_job_is_a_new_one_exactly_when_its_specification_is() -> None:
             ("image.tag=2.0.0",),
             ("migrations.database.existingSecret=owner",),
             ("migrations.backoffLimit=5",),
+            ("config.LOG_LEVEL=DEBUG",),
         )
     }
-    assert len(names) == 4
-    assert job_name("migrations.nameSuffix=again") == "migrate-again"
+    assert len(names) == 5
+
+
+def test_job_that_runs_again_is_a_new_one_at_the_next_release_too() -> None:
+    """A suffix that `--reuse-values` keeps must not name a Job of another specification."""
+    again = "migrations.nameSuffix=again"
+    assert job_name(again) == f"{job_name()}-again"
+    assert job_name(again, "image.tag=2.0.0") != job_name(again)
+
+
+def test_job_s_name_fits_and_keeps_its_hash() -> None:
+    long = ("fullnameOverride=a-name-of-exactly-forty-letters-in-all-x", "migrations.nameSuffix=1764120000")
+    one, other = (
+        next(name for kind, name in render(*PRODUCTION, *long, *more) if kind == "Job")
+        for more in ((), ("image.tag=2.0.0",))
+    )
+    for name in (one, other):
+        assert re.fullmatch(r"a-name-of-exactly-forty-letters-in-all-x-migrate-[0-9a-f]{10}", name)
+    assert one != other
 
 
 def test_job_is_no_hook_and_stays() -> None:
@@ -223,7 +243,7 @@ def test_key_sets_and_collectors_port_is_open_to_the_pods() -> None:
     assert [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]] == [
         [53, 53],
         [5432],
-        [443],
+        [443, 3000],
         [4318],
     ]
 
@@ -255,7 +275,7 @@ def test_schema_is_closed_wherever_it_names_properties_and_describes_each() -> N
 def test_schema_and_values_name_the_same() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert set(values) == set(schema["properties"]) - {"global"}
+    assert set(values) == set(schema["properties"]) - {"global", "enabled"}
 
 
 def test_readme_is_what_the_schema_says() -> None:

@@ -1,6 +1,8 @@
 """Calls a running task service as its users do; the first answer that is wrong ends it with status 1."""
 
+import os
 import sys
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -18,6 +20,15 @@ def expect(answer: httpx.Response, status: int) -> httpx.Response:
     return answer
 
 
+def check_key_set() -> None:
+    """Fetch the frontend's key set, as the service does."""
+    base = urlsplit(os.environ["BETTER_AUTH_URL"])
+    path = base.path.rstrip("/") or "/api/auth"
+    url = os.environ.get("BETTER_AUTH_JWKS_URL") or f"{base.scheme}://{base.netloc}{path}/jwks"
+    if not expect(httpx.get(url, timeout=10), 200).json()["keys"]:
+        sys.exit(f"{url}: the key set is empty")
+
+
 def main(url: str) -> None:
     """Try what a stranger may, then what a user with a token may.
 
@@ -28,12 +39,16 @@ def main(url: str) -> None:
     tasks = f"/api/{user}/tasks"
     with httpx.Client(base_url=url, timeout=10) as client:
         expect(client.get("/health"), 200)
-        expect(client.get(tasks), 401)
+        challenge = expect(client.get(tasks), 401).headers.get("WWW-Authenticate")
+        if challenge != "Bearer":
+            sys.exit(f"WWW-Authenticate: {challenge} instead of Bearer")
         expect(client.get("/metrics"), 404)
-        settings = Settings(_env_file=None)
-        if settings.better_auth_secret_file is None:
-            print("tokens come from the frontend's keys: none can be made here, so this is all")
+        if "BETTER_AUTH_SECRET_FILE" not in os.environ:
+            expect(client.get(tasks, headers={"Authorization": "Bearer no.token.here"}), 401)
+            check_key_set()
+            print("Only the frontend can make tokens: requests with a token are not tested.")
             return
+        settings = Settings(_env_file=None)
         client.headers["Authorization"] = f"Bearer {make_token(settings, user, lifetime_seconds=60)}"
         expect(client.get("/api/somebody-else/tasks"), 403)
         task = expect(client.post(tasks, json={"title": "Buy milk"}), 201).json()

@@ -1,32 +1,53 @@
-{{- /* Names and labels; nothing else. */ -}}
+{{- /* Names, labels and conversions. */ -}}
 
 {{- define "task-service.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* At most 40 characters, so that every suffix below fits into the 63 of a label. */ -}}
+{{- /* At most 40 characters, so that every suffix below fits into the 63 of a label. A longer name is cut and
+       carries a hash of the whole, so that two long names never become the same one. */ -}}
 {{- define "task-service.fullname" -}}
+{{- $name := printf "%s-%s" .Release.Name (include "task-service.name" .) -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- $name = .Values.fullnameOverride -}}
 {{- else if contains (include "task-service.name" .) .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name (include "task-service.name" .) | trunc 40 | trimSuffix "-" }}
+{{- $name = .Release.Name -}}
 {{- end }}
+{{- if gt (len $name) 40 }}
+{{- $name = printf "%s-%s" (trunc 31 $name | trimAll "-") (sha256sum $name | trunc 8) -}}
+{{- end }}
+{{- $name }}
 {{- end }}
 
 {{- /* The label `component` tells the service's pods (api) from the migration's and the database's. */ -}}
 {{- define "task-service.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "task-service.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "task-service.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- /* The image's tag or its digest, as text for people and as a label. */ -}}
+{{- define "task-service.version" -}}
+{{- .Values.image.tag | default .Values.image.digest | default .Chart.AppVersion }}
+{{- end }}
+
+{{- /* Any text as a label's value: at most 63 characters, a letter or a digit at both ends. */ -}}
+{{- define "task-service.labelValue" -}}
+{{- regexReplaceAll "[^A-Za-z0-9_.-]" . "_" | trunc 63 | trimAll "-_." }}
 {{- end }}
 
 {{- define "task-service.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ include "task-service.labelValue" (printf "%s-%s" .Chart.Name .Chart.Version) | quote }}
 {{ include "task-service.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
+app.kubernetes.io/version: {{ include "task-service.labelValue" (include "task-service.version" .) | quote }}
 app.kubernetes.io/part-of: task-service
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- /* An object's labels with the user's own, which take precedence:
+       {{ include "task-service.labelsWith" (list . "api" .Values.…labels) }} */ -}}
+{{- define "task-service.labelsWith" -}}
+{{- $component := dict "app.kubernetes.io/component" (index . 1) -}}
+{{- merge (dict) (index . 2) $component (include "task-service.labels" (index . 0) | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "task-service.image" -}}
@@ -53,6 +74,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- define "task-service.databaseKey" -}}
+{{- ternary "database-url" .Values.database.key (or .Values.database.embedded .Values.externalSecret.enabled) }}
+{{- end }}
+
 {{- define "task-service.migrationSecret" -}}
 {{- if .Values.migrations.database.existingSecret }}{{ .Values.migrations.database.existingSecret }}
 {{- else if and .Values.externalSecret.enabled .Values.externalSecret.remote.migrationUrl }}{{ include "task-service.fullname" . }}-external
@@ -63,5 +88,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.auth.existingSecret }}{{ .Values.auth.existingSecret }}
 {{- else if and .Values.externalSecret.enabled .Values.externalSecret.remote.authSecret }}{{ include "task-service.fullname" . }}-external
 {{- else if and .Values.database.embedded (not .Values.auth.betterAuthUrl) }}{{ include "task-service.fullname" . }}-embedded
+{{- end }}
+{{- end }}
+
+{{- define "task-service.authKey" -}}
+{{- ternary .Values.auth.key "auth-secret" (not (empty .Values.auth.existingSecret)) }}
+{{- end }}
+
+{{- /* A text, number or boolean as text. Helm reads every number of a file as a float, whose own text is 2.097152e+06. */ -}}
+{{- define "task-service.text" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
+{{- end }}
+
+{{- /* The port of an http or https URL; nothing where the text is no such URL. */ -}}
+{{- define "task-service.portOf" -}}
+{{- if regexMatch "^https?://[^/?#]" . }}
+{{- (urlParse .).host | regexFind ":[0-9]+$" | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) }}
 {{- end }}
 {{- end }}

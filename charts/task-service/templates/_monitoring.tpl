@@ -1,8 +1,15 @@
 {{- /* What the rules in alerts/ are made of. */ -}}
 
-{{- /* Which series are this release's: the monitors make its name their job. */ -}}
+{{- /* The label `job` of this release's series: the release's name, or the service's full name where that is another than
+       the default, as it is for a second copy of this chart in one release (`alias`). */ -}}
+{{- define "task-service.job" -}}
+{{- $fullname := include "task-service.fullname" . -}}
+{{- ternary .Release.Name $fullname (eq $fullname (printf "%s-task-service" .Release.Name)) }}
+{{- end }}
+
+{{- /* Which series are this release's: the monitors set their `job`. */ -}}
 {{- define "task-service.series" -}}
-{{- .Values.monitoring.selector | default (printf "namespace=%q, job=%q" .Release.Namespace .Release.Name) }}
+{{- .Values.monitoring.selector | default (printf "namespace=%q, job=%q" .Release.Namespace (include "task-service.job" .)) }}
 {{- end }}
 
 {{- /* A duration such as "5m" in seconds, scaled: {{ include "task-service.seconds" (list . "5m") }} */ -}}
@@ -34,7 +41,7 @@
 
 {{- /* Annotations of an alert: its runbook is named like it. */ -}}
 {{- define "task-service.runbook" -}}
-runbook_url: {{ printf "%s/%s.md" (trimSuffix "/" (first .).Values.monitoring.prometheusRule.runbookUrl) (last .) }}
+runbook_url: {{ printf "%s/%s.md" (trimSuffix "/" (first .).Values.monitoring.prometheusRule.runbookUrl) (last .) | quote }}
 {{- end }}
 
 {{- /* One pair of windows: (long, short, share of the budget, hours of the long one). The short one makes the alert clear
@@ -49,6 +56,6 @@ runbook_url: {{ printf "%s/%s.md" (trimSuffix "/" (first .).Values.monitoring.pr
 (
   job:slo_burn_rate:{{ $long }}{{ $slo }} > {{ $factor }}
   and job:slo_burn_rate:{{ index $pair 1 }}{{ $slo }} > {{ $factor }}
-  and job:slo_errors:rate{{ $counted }}{{ $slo }} * {{ include "task-service.seconds" (list $root $counted) }} >= {{ $root.Values.monitoring.slo.minimumErrors }}
+  and job:slo_errors:rate{{ $counted }}{{ $slo }} * {{ include "task-service.seconds" (list $root $counted) }} >= {{ int64 $root.Values.monitoring.slo.minimumErrors }}
 )
 {{- end }}

@@ -1,0 +1,77 @@
+{{- /* Environment variables of the containers that run the service's image. */ -}}
+
+{{- /* Variables of every one of them; the argument is the release. */ -}}
+{{- define "task-service.environment" -}}
+- name: ENVIRONMENT
+  value: {{ ternary "development" "production" .Values.database.embedded }}
+- name: DATABASE_URL_FILE
+  value: /etc/task-service/database-url
+- name: DATABASE_POOLER
+  value: {{ .Values.database.pooler | quote }}
+{{- end }}
+
+{{- /* The service's own. */ -}}
+{{- define "task-service.serviceEnvironment" -}}
+{{ include "task-service.environment" . }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: DATABASE_POOL_PREWARM_SIZE
+  value: {{ .Values.database.pool.prewarmSize | quote }}
+- name: DATABASE_POOL_MAX_SIZE
+  value: {{ .Values.database.pool.maxSize | quote }}
+- name: READINESS_DATABASE
+  value: {{ .Values.database.readiness | quote }}
+{{- if .Values.auth.betterAuthUrl }}
+- name: BETTER_AUTH_URL
+  value: {{ .Values.auth.betterAuthUrl | quote }}
+{{- else }}
+- name: BETTER_AUTH_SECRET_FILE
+  value: /etc/task-service/auth-secret
+{{- end }}
+- name: WORKERS
+  value: {{ .Values.workers | quote }}
+- name: MAX_REQUESTS
+  value: {{ .Values.maxRequests | int64 | quote }}
+- name: MAX_REQUESTS_JITTER
+  value: {{ .Values.maxRequestsJitter | int64 | quote }}
+- name: GRACEFUL_TIMEOUT_SECONDS
+  value: {{ .Values.gracefulTimeoutSeconds | quote }}
+- name: KEEP_ALIVE_SECONDS
+  value: {{ .Values.keepAliveSeconds | quote }}
+{{- with .Values.allowedOrigins }}
+- name: ALLOWED_ORIGINS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.trustedProxies }}
+- name: TRUSTED_PROXIES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ include "task-service.text" $.Values.tracing.sampleRatio | quote }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  {{- /* The user's attributes follow the chart's own: a later one of the same key takes precedence. */}}
+  {{- $attributes := printf "k8s.namespace.name=%s,k8s.deployment.name=%s,k8s.pod.name=$(POD_NAME)" $.Release.Namespace (include "task-service.fullname" $) }}
+  value: {{ list $attributes (get $.Values.config "OTEL_RESOURCE_ATTRIBUTES") | compact | join "," | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* The user's: `config` and `extraEnv`. Every container of the image gets them, since what they name
+       (certificates, proxies, time-outs, the log's level) holds for each. validate.yaml refuses a name that is set twice. */ -}}
+{{- define "task-service.userEnvironment" -}}
+{{- range $name, $value := .Values.config }}
+{{- if not (and (eq $name "OTEL_RESOURCE_ATTRIBUTES") $.Values.tracing.endpoint) }}
+- name: {{ $name | quote }}
+  value: {{ include "task-service.text" $value | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
