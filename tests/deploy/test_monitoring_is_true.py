@@ -27,6 +27,7 @@ MAY_SELECT_NOTHING = {
     'job="task-service",namespace="default"}': "no unknown path fails while the service is well",
 }
 WORDS = {"or", "and", "unless", "bool"}
+SELECTOR = r'\{(?:"[^"]*"|[^{}"])*\}'
 
 
 class Seen:
@@ -84,12 +85,12 @@ async def seen(
 
 
 def selectors(expression: str) -> list[str]:
-    return re.findall(r"[a-zA-Z_:][\w:]*\{[^{}]*\}", expression)
+    return re.findall(rf"[a-zA-Z_:][\w:]*{SELECTOR}", expression)
 
 
 def bare_names(expression: str) -> set[str]:
     """Return names that are neither functions, selectors, words of the language nor labels."""
-    rest = re.sub(r"\{[^{}]*\}", "{}", expression)
+    rest = re.sub(SELECTOR, "{}", expression)
     rest = re.sub(r'"[^"]*"|\[[^\]]*\]', "", rest)
     rest = re.sub(r"\b(by|on|group_left|without|ignoring)\s*\([^()]*\)", "", rest)
     return set(re.findall(r"[a-zA-Z_:][\w:]*(?![\w:{(]|\s*\()", rest)) - WORDS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-__all__ = ["CHART", "Manifest", "helm", "refusal", "render", "render_text", "require_helm"]
+__all__ = ["CHART", "Manifest", "helm", "refusal", "render", "render_text", "require_helm", "template"]
 
 CHART = Path(__file__).parents[2] / "charts" / "task-service"
 
@@ -25,9 +25,26 @@ def require_helm() -> None:
         pytest.skip("helm is not installed")
 
 
-def helm(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    """Run helm."""
-    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=check, timeout=120)
+def helm(*arguments: str, check: bool = True, text: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run helm; `text` is its input."""
+    return subprocess.run(
+        ["helm", *arguments], input=text, capture_output=True, text=True, check=check, timeout=120
+    )
+
+
+def template(
+    values: Mapping[str, Any], *, chart: Path = CHART, release: str = "demo", namespace: str = "tasks"
+) -> tuple[list[Manifest], str]:
+    """Render values as a file of them gives them, for `--set` converts what it is given.
+
+    Returns:
+        The objects and an empty text, or none and what helm says against the values.
+    """
+    arguments = ("template", release, str(chart), f"--namespace={namespace}", "--values=-")
+    result = helm(*arguments, check=False, text=yaml.safe_dump(dict(values)))
+    if result.returncode != 0:
+        return [], result.stderr
+    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest], ""
 
 
 def render_text(*values: str, release: str = "demo", files: tuple[Path, ...] = ()) -> str:

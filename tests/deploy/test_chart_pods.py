@@ -1,0 +1,310 @@
+"""The pods of a release agree: what the service's pod has, every other one has too, unless a reason says otherwise."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.support.helm import Manifest, require_helm, template
+
+EXTRA_EGRESS = {"ports": [{"port": 5353, "protocol": "UDP"}]}
+COMPONENTS = {"migration": "production", "test": "production", "embedded-database": "trial"}
+"""The other pods, and the kind of release that has them."""
+EVERYTHING: dict[str, Any] = {
+    "image": {"pullSecrets": [{"name": "registry"}], "pullPolicy": "Always"},
+    "config": {"LOG_LEVEL": "DEBUG", "MAX_BODY_BYTES": 2097152},
+    "extraEnv": [{"name": "SSL_CERT_FILE", "value": "/etc/ca/ca.crt"}],
+    "networkPolicy": {"extraEgress": [EXTRA_EGRESS]},
+    "podAnnotations": {"sidecar.istio.io/inject": "false"},
+    "podLabels": {"azure.workload.identity/use": "true"},
+    "nodeSelector": {"pool": "tasks"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "pool", "operator": "Exists"}]}]
+            }
+        },
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "topologyKey": "kubernetes.io/hostname",
+                    "labelSelector": {"matchLabels": {"app.kubernetes.io/instance": "demo"}},
+                }
+            ]
+        },
+    },
+    "priorityClassName": "important",
+    "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db.internal"]}],
+    "extraVolumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
+    "podSecurityContext": {
+        "supplementalGroups": [4242],
+        "runAsUser": 4000,
+        "runAsGroup": 4000,
+        "fsGroup": 4000,
+    },
+    "containerSecurityContext": {"privileged": False},
+    "serviceAccount": {"name": "tasks"},
+    "tracing": {"endpoint": "http://collector:4318"},
+}
+PRODUCTION = {"database": {"existingSecret": "database"}, "auth": {"existingSecret": "auth"}}
+TRIAL = {"database": {"embedded": True}}
+KEY_SET = {"database": {"existingSecret": "database"}, "auth": {"betterAuthUrl": "http://frontend"}}
+
+ANOTHER_IMAGE = "it runs PostgreSQL's image, which reads none of the service's files and variables"
+DIFFERENCES = {
+    ("migration", "pod", "restartPolicy"): "a failed migration is tried again by its Job, whose pods' logs stay",
+    ("migration", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
+    ("migration", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
+    ("migration", "pod", "topologySpreadConstraints"): "one pod is not spread",
+    ("migration", "pod", "initContainers"): "the gate waits for the migration itself",
+    ("migration", "volumes", "run"): "it has no workers that share metrics",
+    ("migration", "volumes", "secrets"): "it changes tables and verifies no token",
+    ("test", "pod", "restartPolicy"): "helm reports its first failure",
+    ("test", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
+    ("test", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
+    ("test", "pod", "topologySpreadConstraints"): "one pod is not spread",
+    ("test", "pod", "initContainers"): "it calls a service that runs",
+    ("test", "volumes", "run"): "it has no workers that share metrics",
+    ("test", "volumes", "secrets"): "it makes tokens and asks no database",
+    ("embedded-database", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
+    ("embedded-database", "pod", "topologySpreadConstraints"): "one pod is not spread",
+    ("embedded-database", "pod", "terminationGracePeriodSeconds"): "its data ends with it, so nothing is to be finished",
+    ("embedded-database", "pod", "initContainers"): "it is what the gate asks",
+    ("embedded-database", "pod", "securityContext"): "PostgreSQL's image has a user of its own",
+    ("embedded-database", "volumes", "run"): "the socket's folder: " + ANOTHER_IMAGE,
+    ("embedded-database", "volumes", "tmp"): "PostgreSQL may need more of it than 64 MiB of memory",
+    ("embedded-database", "volumes", "secrets"): ANOTHER_IMAGE,
+    ("embedded-database", "volumes", "ca"): ANOTHER_IMAGE,
+    ("embedded-database", "volumes", "data"): "its data",
+}  # fmt: skip
+CONTAINER_DIFFERENCES = {
+    ("gate", "resources"): "it asks the database one question",
+    ("gate", "mounts /run/app"): "it has no workers that share metrics",
+    ("migrate", "resources"): "it is one process",
+    ("migrate", "mounts /run/app"): "it has no workers that share metrics",
+    ("migrate-again", "resources"): "it is one process",
+    ("migrate-again", "mounts /run/app"): "it has no workers that share metrics",
+    ("test", "resources"): "it is one process",
+    ("test", "mounts /run/app"): "it has no workers that share metrics",
+    ("test", "variable ENVIRONMENT"): "only in development may tokens be made",
+    ("test", "variable DATABASE_URL_FILE"): "it asks no database",
+    ("postgres", "image"): ANOTHER_IMAGE,
+    ("postgres", "imagePullPolicy"): "it is image.pullPolicy of the service's image; Kubernetes' default follows the tag",
+    ("postgres", "resources"): "it is another program",
+    ("postgres", "mounts /run/app"): ANOTHER_IMAGE,
+    ("postgres", "mounts /etc/task-service"): ANOTHER_IMAGE,
+    ("postgres", "mounts /etc/ca"): ANOTHER_IMAGE,
+    ("postgres", "variable ENVIRONMENT"): ANOTHER_IMAGE,
+    ("postgres", "variable DATABASE_URL_FILE"): ANOTHER_IMAGE,
+    ("postgres", "variable LOG_LEVEL"): ANOTHER_IMAGE,
+    ("postgres", "variable MAX_BODY_BYTES"): ANOTHER_IMAGE,
+    ("postgres", "variable SSL_CERT_FILE"): ANOTHER_IMAGE,
+}  # fmt: skip
+SERVING = {
+    *("ports", "startupProbe", "livenessProbe", "readinessProbe", "lifecycle"),
+    *("name", "args", "command", "env", "volumeMounts"),
+}
+"""What a container does, which is never the same in two of them; variables and mounts are compared one by one."""
+SERVICE_ONLY = {
+    *(
+        "POD_NAME",
+        "DATABASE_POOLER",
+        "DATABASE_POOL_MIN_SIZE",
+        "DATABASE_POOL_MAX_SIZE",
+        "READINESS_DATABASE",
+    ),
+    *("BETTER_AUTH_SECRET_FILE", "BETTER_AUTH_URL", "WORKERS", "WORKER_CLASS", "MAX_REQUESTS"),
+    *("MAX_REQUESTS_JITTER", "GRACEFUL_TIMEOUT_SECONDS", "KEEP_ALIVE_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_RESOURCE_ATTRIBUTES"),
+}
+"""Variables that the chart makes for serving requests; one of the user's is none of them."""
+
+
+@pytest.fixture(autouse=True)
+def _helm() -> None:
+    require_helm()
+
+
+@cache
+def objects(mode: str) -> tuple[Manifest, ...]:
+    values = {"production": PRODUCTION, "trial": TRIAL, "key set": KEY_SET}[mode]
+    found, refused = template(EVERYTHING | values)
+    assert refused == ""
+    return tuple(found)
+
+
+def pods(mode: str) -> dict[str, Manifest]:
+    """Return metadata and spec of each pod by the label `component`."""
+    templates = [
+        manifest if manifest["kind"] == "Pod" else manifest["spec"]["template"]
+        for manifest in objects(mode)
+        if manifest["kind"] in {"Deployment", "Job", "Pod"}
+    ]
+    return {each["metadata"]["labels"]["app.kubernetes.io/component"]: each for each in templates}
+
+
+def different(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def named(items: list[dict[str, Any]], key: str = "name") -> dict[str, Any]:
+    found = {item[key]: item for item in items}
+    assert len(found) == len(items)
+    return found
+
+
+def flat(container: dict[str, Any]) -> dict[str, Any]:
+    """Return a container's fields, its variables and its mounts one by one."""
+    fields = {key: value for key, value in container.items() if key not in SERVING}
+    fields |= {f"variable {name}": item for name, item in named(container.get("env", [])).items()}
+    mounts = named(container["volumeMounts"], "mountPath")
+    return fields | {f"mounts {path}": item for path, item in mounts.items()}
+
+
+def test_every_pod_of_a_release_is_compared() -> None:
+    assert {component for mode in ("production", "trial", "key set") for component in pods(mode)} == {
+        "api",
+        *COMPONENTS,
+    }
+
+
+def test_pod_specs_differ_only_for_a_reason() -> None:
+    found = set()
+    for component, mode in COMPONENTS.items():
+        service, other = pods(mode)["api"]["spec"], pods(mode)[component]["spec"]
+        fields = different(service, other) - {"containers", "volumes"}
+        found |= {(component, "pod", field) for field in fields}
+        volumes = different(named(service["volumes"]), named(other["volumes"]))
+        found |= {(component, "volumes", volume) for volume in volumes}
+    assert found == set(DIFFERENCES)
+
+
+def test_nodes_that_a_pod_may_run_on_are_the_same() -> None:
+    wanted = {"nodeAffinity": EVERYTHING["affinity"]["nodeAffinity"]}
+    for component, mode in COMPONENTS.items():
+        assert pods(mode)[component]["spec"]["affinity"] == wanted
+    assert pods("production")["api"]["spec"]["affinity"] == EVERYTHING["affinity"]
+
+
+def test_containers_differ_only_for_a_reason() -> None:
+    found = set()
+    for mode in ("production", "trial"):
+        for component, pod in pods(mode).items():
+            service = flat(pods(mode)["api"]["spec"]["containers"][0])
+            for container in pod["spec"].get("initContainers", []) + pod["spec"]["containers"]:
+                if container["name"] == "api":
+                    continue
+                other = flat(container)
+                own = {
+                    field for field in other.keys() - service.keys() if component == "embedded-database"
+                }  # PostgreSQL's variables and folders
+                service_only = {f"variable {name}" for name in SERVICE_ONLY}
+                found |= {
+                    (container["name"], field) for field in different(service, other) - own - service_only
+                }
+    assert found == set(CONTAINER_DIFFERENCES)
+
+
+def test_labels_and_annotations_of_the_user_are_on_every_pod() -> None:
+    for mode in ("production", "trial", "key set"):
+        for pod in pods(mode).values():
+            assert EVERYTHING["podLabels"].items() <= pod["metadata"]["labels"].items()
+            assert EVERYTHING["podAnnotations"].items() <= pod["metadata"]["annotations"].items()
+
+
+def test_labels_and_annotations_of_the_migration_take_precedence() -> None:
+    own = {"podAnnotations": {"sidecar.istio.io/inject": "true"}, "podLabels": {"team": "data"}}
+    found, _ = template(EVERYTHING | PRODUCTION | {"migrations": own})
+    (job,) = (each for each in found if each["kind"] == "Job")
+    metadata = job["spec"]["template"]["metadata"]
+    assert metadata["annotations"]["sidecar.istio.io/inject"] == "true"
+    assert (own["podLabels"] | EVERYTHING["podLabels"]).items() <= metadata["labels"].items()
+
+
+def test_every_pod_has_a_policy_with_dns_and_what_the_user_adds() -> None:
+    for mode in ("production", "trial", "key set"):
+        policies = {
+            each["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: each["spec"]
+            for each in objects(mode)
+            if each["kind"] == "NetworkPolicy"
+        }
+        assert policies.keys() == pods(mode).keys()
+        for component, policy in policies.items():
+            assert EXTRA_EGRESS in policy["egress"]
+            dns = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+            # The database asks no other host.
+            assert ({"ports": dns} in policy["egress"]) == (component != "embedded-database")
+
+
+def egress(values: dict[str, Any], component: str) -> list[list[int | str]]:
+    found, refused = template(values)
+    assert refused == ""
+    (policy,) = (
+        each
+        for each in found
+        if each["kind"] == "NetworkPolicy"
+        and each["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == component
+    )
+    return [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]][1:]
+
+
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [
+        ({"auth": {"betterAuthUrl": "http://frontend"}}, [80, 3000]),
+        ({"auth": {"betterAuthUrl": "http://[fd00::1]"}}, [80, 3000]),
+        ({"auth": {"betterAuthUrl": "https://user@app.example.com:8443/auth"}}, [8443, 3000]),
+        (
+            {
+                "auth": {"betterAuthUrl": "https://app.example.com"},
+                "config": {"BETTER_AUTH_JWKS_URL": "http://frontend:3333/api/auth/jwks"},
+            },
+            [443, 3333, 3000],
+        ),
+        (
+            {
+                "auth": {"betterAuthUrl": "https://app.example.com"},
+                "extraEnv": [{"name": "BETTER_AUTH_JWKS_URL", "value": "http://frontend/jwks"}],
+                "networkPolicy": {"frontendPorts": [8080]},
+            },
+            [443, 80, 8080],
+        ),
+    ],
+)
+def test_key_set_is_reached_at_the_urls_port_and_at_the_frontends_pods(
+    values: dict[str, Any], ports: list[int]
+) -> None:
+    """A policy sees a packet behind the Service's translation, at the port of the pod."""
+    values = {"database": {"existingSecret": "database"}} | values
+    assert egress(values, "api") == [[5432], ports]
+    assert egress(values, "test") == [["http"], ports]
+
+
+def test_collector_and_pooler_are_reached_at_their_pods_ports() -> None:
+    values = PRODUCTION | {
+        "tracing": {"endpoint": "http://collector"},
+        "networkPolicy": {"databasePorts": [5432, 6432], "collectorPorts": [4318, 14318]},
+    }
+    assert egress(values, "api") == [[5432, 6432], [80, 4318, 14318]]
+    assert egress(values, "migration") == [[5432, 6432]]
+
+
+def test_embedded_database_runs_as_any_user_where_the_other_pods_do() -> None:
+    """As on OpenShift, which gives each namespace users of its own."""
+    found, _ = template(TRIAL | {"podSecurityContext": dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"))})
+    contexts = [
+        each["spec"]["template"]["spec"]["securityContext"]
+        for each in found
+        if each["kind"] in {"Deployment", "Job"}
+    ]
+    assert len(contexts) == 3
+    assert all(context.keys() == {"runAsNonRoot", "seccompProfile"} for context in contexts)
+    own, _ = template(TRIAL | {"embeddedDatabase": {"podSecurityContext": {"runAsUser": 26}}})
+    (context,) = (
+        each["spec"]["template"]["spec"]["securityContext"]
+        for each in own
+        if each["metadata"]["name"].endswith("-embedded") and each["kind"] == "Deployment"
+    )
+    assert (context["runAsUser"], context["runAsGroup"]) == (26, 999)
