@@ -248,6 +248,25 @@ def test_key_sets_and_collectors_port_is_open_to_the_pods() -> None:
     ]
 
 
+def test_resource_attributes_of_the_user_follow_the_charts() -> None:
+    objects = render(*PRODUCTION, "tracing.endpoint=http://c", "config.OTEL_RESOURCE_ATTRIBUTES=a=b")
+    variables = pod(objects["Deployment", ""])["containers"][0]["env"]
+    (value,) = [each["value"] for each in variables if each["name"] == "OTEL_RESOURCE_ATTRIBUTES"]
+    assert value.startswith("k8s.namespace.name=tasks,")
+    assert value.endswith(",a=b")
+    alone = render(*PRODUCTION, "config.OTEL_RESOURCE_ATTRIBUTES=a=b")["Deployment", ""]
+    assert environment(pod(alone)["containers"][0])["OTEL_RESOURCE_ATTRIBUTES"] == "a=b"
+
+
+def test_no_variable_is_set_twice() -> None:
+    for file in VALUE_SETS:
+        for manifest in render(files=(file,)).values():
+            if manifest["kind"] in {"Deployment", "Job"}:
+                for container in pod(manifest).get("initContainers", []) + pod(manifest)["containers"]:
+                    names = [each["name"] for each in container["env"]]
+                    assert len(names) == len(set(names))
+
+
 def test_version_is_that_of_the_project() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -72,6 +72,35 @@ def _helm() -> None:
         ((*PRODUCTION, "config.WORKERS=4"), "config.WORKERS is set by the chart: use the value workers"),
         ((*PRODUCTION, "config.PORT=80"), "config.PORT is fixed by the chart"),
         ((*PRODUCTION, "config.DATABASE_URL=postgres://u:p@h/d"), "config.DATABASE_URL is a secret"),
+        (
+            (*PRODUCTION, "extraEnv[0].name=WORKERS", "extraEnv[0].value=4"),
+            "extraEnv.WORKERS is set by the chart: use the value workers",
+        ),
+        ((*PRODUCTION, "extraEnv[0].name=RUN_DIR"), "extraEnv.RUN_DIR is fixed by the chart"),
+        (
+            (*PRODUCTION, "extraEnv[0].name=DATABASE_URL"),
+            "extraEnv.DATABASE_URL is a secret: put it into a Secret and set database.existingSecret",
+        ),
+        (
+            (*PRODUCTION, "tracing.endpoint=http://c", "config.OTEL_TRACES_SAMPLER=always_on"),
+            "config.OTEL_TRACES_SAMPLER is set by the chart: use the value tracing.sampleRatio",
+        ),
+        (
+            (*PRODUCTION, "tracing.endpoint=http://c", "extraEnv[0].name=OTEL_RESOURCE_ATTRIBUTES"),
+            "set config.OTEL_RESOURCE_ATTRIBUTES, and the chart adds its own to it",
+        ),
+        (
+            (*PRODUCTION, "config.LOG_LEVEL=DEBUG", "extraEnv[0].name=LOG_LEVEL"),
+            "extraEnv.LOG_LEVEL is set twice: config has it too",
+        ),
+        (
+            (*PRODUCTION, "extraEnv[0].name=A", "extraEnv[1].name=A"),
+            "extraEnv.A is set twice: extraEnv has it too",
+        ),
+        (
+            (*PRODUCTION, "podLabels.app\\.kubernetes\\.io/component=web"),
+            "podLabels must not hold the label app.kubernetes.io/component",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(values: tuple[str, ...], sentence: str) -> None:
@@ -94,6 +123,32 @@ def test_what_cannot_work_is_refused(values: tuple[str, ...], sentence: str) -> 
         ("allowedOrigins[0]=https://app.example.com/", "/allowedOrigins/0"),
         ("database.readiness=false", "/database/readiness"),
         ("tracing.sampleRatio=5", "/tracing/sampleRatio"),
+        # As narrow as Kubernetes' own rules for names, labels and paths.
+        ("fullnameOverride=a.b", "/fullnameOverride"),
+        ("fullnameOverride=1a", "/fullnameOverride"),
+        ("nameOverride=a.b", "/nameOverride"),
+        ("migrations.nameSuffix=again-", "/migrations/nameSuffix"),
+        ("database.existingSecret=a..b", "/database/existingSecret"),
+        ("database.existingSecret=a.-b", "/database/existingSecret"),
+        ("database.key=..", "/database/key"),
+        ("frontend.service.name=a.b", "/frontend/service/name"),
+        ("serviceAccount.name=A", "/serviceAccount/name"),
+        ("priorityClassName=a_b", "/priorityClassName"),
+        ("ingress.hosts[0]=A.example.com", "/ingress/hosts/0"),
+        ("ingress.hosts[0]=a.*.com", "/ingress/hosts/0"),
+        ("ingress.paths[0]=/a//b", "/ingress/paths/0"),
+        ("httpRoute.paths[0]=/a b", "/httpRoute/paths/0"),
+        ("image.tag=-a", "/image/tag"),
+        ("image.repository=a b", "/image/repository"),
+        ("podLabels.team=-a", "/podLabels/team"),
+        ("nodeSelector.a/b/c=d", "/nodeSelector"),
+        ("podAnnotations.a b=c", "/podAnnotations"),
+        ("resources.limits.memory=1GB", "/resources/limits/memory"),
+        ("hostAliases[0].ip=localhost", "/hostAliases/0/ip"),
+        ("extraEnv[0].name=a=b", "extraEnv"),
+        ("auth.betterAuthUrl=http://a:99999", "/auth/betterAuthUrl"),
+        ("tracing.endpoint=http://", "/tracing/endpoint"),
+        ("config.LARGE=9007199254740993", "/config/LARGE"),
     ],
 )
 def test_a_slip_of_the_pen_is_refused_with_its_place(value: str, place: str) -> None:
