@@ -1,5 +1,6 @@
 """The chart as `helm template` renders it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -41,7 +42,7 @@ def template(
         The objects and an empty text, or none and what helm says against the values.
     """
     arguments = ("template", release, str(chart), f"--namespace={namespace}", "--values=-")
-    result = helm(*arguments, check=False, text=yaml.safe_dump(dict(values)))
+    result = helm(*arguments, check=False, text=json.dumps(values))
     if result.returncode != 0:
         return [], result.stderr
     return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest], ""

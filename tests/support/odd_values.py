@@ -55,6 +55,10 @@ TOGETHER = {
         "auth.betterAuthUrl",
         "migrations.database.existingSecret",
     ),
+    *(
+        *(f"externalSecret.remote.authSecret.{name}" for name in ("key", "property", "version")),
+        "frontend.service.name",
+    ),
     *("preStopSeconds", "gracefulTimeoutSeconds", "terminationGracePeriodSeconds", "progressDeadlineSeconds"),
     *("migrations.activeDeadlineSeconds", "database.maxConnections", "database.pool.minSize"),
     *("autoscaling.minReplicas", "maxRequests", "maxRequestsJitter"),
@@ -69,7 +73,11 @@ def odd_values(text: str) -> Iterator[dict[str, Any]]:
     for base in BASES:
         values = copy.deepcopy(base)
         for path, schema in _leaves((), SCHEMA):
-            if _get(base, path) is None and not (".".join(path) in TOGETHER and "existingSecret" in path[-1]):
+            if (
+                _get(base, path) is None
+                and ".".join(path) not in TOGETHER
+                and "number" not in schema.get("type", ())
+            ):
                 for each in (text, f"/{text}", f"http://{text}/"):
                     if (made := _made(schema, each)) is not None and _accepts(schema, made):
                         _set(values, path, made)
