@@ -56,6 +56,10 @@ def _helm() -> None:
             (*PRODUCTION, "migrations.activeDeadlineSeconds=3600"),
             "progressDeadlineSeconds is 900, too short",
         ),
+        (
+            (*PRODUCTION, "minReadySeconds=900"),
+            "progressDeadlineSeconds (900) must be above minReadySeconds (900)",
+        ),
         ((*PRODUCTION, "maxRequests=1000"), "maxRequests without maxRequestsJitter"),
         ((*PRODUCTION, "maxRequestsJitter=1000"), "maxRequestsJitter is of use only with maxRequests"),
         (

@@ -61,7 +61,7 @@ TOGETHER = {
     ),
     *("preStopSeconds", "gracefulTimeoutSeconds", "terminationGracePeriodSeconds", "progressDeadlineSeconds"),
     *("migrations.activeDeadlineSeconds", "database.maxConnections", "database.pool.minSize"),
-    *("autoscaling.minReplicas", "maxRequests", "maxRequestsJitter"),
+    *("minReadySeconds", "autoscaling.minReplicas", "maxRequests", "maxRequestsJitter"),
 }
 """Values that validate.yaml judges together with others; tests of refusals are elsewhere."""
 
