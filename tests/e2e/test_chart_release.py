@@ -13,7 +13,8 @@ import yaml
 from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace, kubectl, registry, require_cluster
 from tests.support.docker import ROOT
-from tests.support.helm import CHART, render_text
+from tests.support.helm import CHART, render_text, template
+from tests.support.odd_values import ODD_TEXTS, extreme_values, odd_values
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 
@@ -79,18 +80,32 @@ def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     return {name: _inlined(item, definitions) for name, item in schema.items()}
 
 
+def conform(schemas: tuple[str, str], text: str, version: str) -> "subprocess.CompletedProcess[str]":
+    """Validate objects as strictly as kubeconform does."""
+    return subprocess.run(
+        ["kubeconform", "-strict", "-summary", "-output=json", f"-kubernetes-version={version}",
+         *(f"-schema-location={location}" for location in schemas),
+         # The operator of external secrets is not there, nor are its definitions.
+         "-skip=ExternalSecret"],
+        input=text, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*ODD_TEXTS, "minimum", "maximum"])
+def test_odd_values_are_valid(schemas: tuple[str, str], text: str) -> None:
+    for values in extreme_values(text) if text in {"minimum", "maximum"} else odd_values(text):
+        objects, refused = template(values)
+        assert not refused or "validate.yaml" in refused
+        result = conform(schemas, "\n---\n".join(map(json.dumps, objects)), VERSIONS[-1])
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("file", sorted((CHART / "ci").glob("*-values.yaml")), ids=lambda file: file.stem)
 def test_every_value_set_is_valid_for_every_kubernetes(
     schemas: tuple[str, str], file: Path, version: str
 ) -> None:
-    result = subprocess.run(
-        ["kubeconform", "-strict", "-summary", "-output=json", f"-kubernetes-version={version}",
-         *(f"-schema-location={location}" for location in schemas),
-         # The operator of external secrets is not there, nor are its definitions.
-         "-skip=ExternalSecret"],
-        input=render_text(files=(file,)), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+    result = conform(schemas, render_text(files=(file,)), version)
     assert result.returncode == 0, result.stdout + result.stderr
     summary = json.loads(result.stdout)["summary"]
     assert summary["valid"] >= 7
