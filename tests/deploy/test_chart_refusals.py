@@ -77,7 +77,7 @@ def _helm() -> None:
         ((*PRODUCTION, "config.PORT=80"), "config.PORT is fixed by the chart"),
         ((*PRODUCTION, "config.DATABASE_URL=postgres://u:p@h/d"), "config.DATABASE_URL is a secret"),
         (
-            (*PRODUCTION, "extraEnv[0].name=WORKERS", "extraEnv[0].value=4"),
+            (*PRODUCTION, "extraEnv[0].name=WORKERS", "extraEnv[0].value=four"),
             "extraEnv.WORKERS is set by the chart: use the value workers",
         ),
         ((*PRODUCTION, "extraEnv[0].name=RUN_DIR"), "extraEnv.RUN_DIR is fixed by the chart"),

@@ -60,8 +60,19 @@ TOGETHER = {
         "frontend.service.name",
     ),
     *("preStopSeconds", "gracefulTimeoutSeconds", "terminationGracePeriodSeconds", "progressDeadlineSeconds"),
-    *("migrations.activeDeadlineSeconds", "database.maxConnections", "database.pool.minSize"),
-    *("minReadySeconds", "autoscaling.minReplicas", "maxRequests", "maxRequestsJitter"),
+    *(
+        "migrations.activeDeadlineSeconds",
+        "database.maxConnections",
+        "database.pool.minSize",
+        "database.pool.maxSize",
+    ),
+    *(
+        "minReadySeconds",
+        "autoscaling.minReplicas",
+        "autoscaling.maxReplicas",
+        "maxRequests",
+        "maxRequestsJitter",
+    ),
 }
 """Values that validate.yaml judges together with others; tests of refusals are elsewhere."""
 
