@@ -68,6 +68,7 @@ TOGETHER = {
     ),
     *(
         "minReadySeconds",
+        "autoscaling.targetCPUUtilizationPercentage",
         "autoscaling.minReplicas",
         "autoscaling.maxReplicas",
         "maxRequests",
