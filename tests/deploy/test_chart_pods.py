@@ -48,9 +48,12 @@ EVERYTHING: dict[str, Any] = {
     "serviceAccount": {"name": "tasks"},
     "tracing": {"endpoint": "http://collector:4318"},
 }
-PRODUCTION = {"database": {"existingSecret": "database"}, "auth": {"existingSecret": "auth"}}
-TRIAL = {"database": {"embedded": True}}
-KEY_SET = {"database": {"existingSecret": "database"}, "auth": {"betterAuthUrl": "http://frontend"}}
+PRODUCTION: dict[str, Any] = {"database": {"existingSecret": "database"}, "auth": {"existingSecret": "auth"}}
+TRIAL: dict[str, Any] = {"database": {"embedded": True}}
+KEY_SET: dict[str, Any] = {
+    "database": {"existingSecret": "database"},
+    "auth": {"betterAuthUrl": "http://frontend"},
+}
 
 ANOTHER_IMAGE = "it runs PostgreSQL's image, which reads none of the service's files and variables"
 DIFFERENCES = {

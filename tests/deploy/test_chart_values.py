@@ -31,7 +31,10 @@ def misread(value: Any, place: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for key, inner in value.items():
             at = f"{place}.{key}"
-            if not isinstance(key, str) or (key in TEXT and not isinstance(inner, str | dict)):
+            is_policy = "periodSeconds" in value  # of an autoscaler, whose `value` is a number
+            if not isinstance(key, str) or (
+                key in TEXT and not is_policy and not isinstance(inner, str | dict)
+            ):
                 yield f"{at}: {inner!r}"
             if key in TEXTS and isinstance(inner, dict):
                 yield from (
