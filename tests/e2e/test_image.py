@@ -1,17 +1,20 @@
 """The image: small, without root, without a shell, with a list of what it holds."""
 
 import contextlib
+import io
 import json
 import secrets
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 
 import httpx
 import pytest
 
-from tests.support.docker import docker, require_docker, wait_for
+from tests.support.docker import copy_checkout, docker, repository_files, require_docker, wait_for
 from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
@@ -22,10 +25,39 @@ SIZE_BUDGET_MEGABYTES = 180
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--network=none")
 
 
+PLANTED = "planted-secret"
+LEFT_BEHIND = (
+    *(
+        ".env",
+        ".env.production",
+        "backend/.env",
+        "backend/.env.local",
+        "backend/db/.env",
+        "backend/api/prod.env",
+    ),
+    *(
+        "backend/key.pem",
+        "backend/auth/id_rsa",
+        "backend/auth/private.key",
+        "backend/.pgpass",
+        "backend/dump.sql",
+    ),
+    *("backend/.git/config", "backend/__pycache__/config.cpython-313.pyc", "backend/.cache/token"),
+    *("backend/api/.ssh/id_ed25519", "backend/.netrc", "tests/conftest.py", ".git/config", "deploy/token.py"),
+)
+"""What may lie in a checkout and belongs in no image."""
+
+
 @pytest.fixture(scope="module", autouse=True)
-def image() -> None:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the image from a checkout in which secrets and caches lie about."""
     require_docker()
-    docker("buildx", "build", "--load", "--tag", TAG, ".")
+    folder = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    for name in LEFT_BEHIND:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(PLANTED)
+    docker("buildx", "build", "--load", "--tag", TAG, str(folder))
+    return folder
 
 
 def run(*command: str, entrypoint: str = "python") -> "subprocess.CompletedProcess[str]":
@@ -48,6 +80,24 @@ def test_the_user_is_a_number_other_than_root_and_owns_nothing_it_runs() -> None
         "-c", "import os, sys; print(os.getuid(), os.access(sys.prefix, os.W_OK), os.access('/app', os.W_OK))"
     )
     assert found.stdout.split() == ["10001", "False", "False"], found.stderr
+
+
+def test_nothing_but_source_files_reaches_the_build_or_the_image(checkout: Path) -> None:
+    sent = subprocess.run(
+        ["docker", "buildx", "build", "--output=type=tar,dest=-", "--file=-", str(checkout)],
+        input=b"FROM scratch\nCOPY . /\n",
+        capture_output=True,
+        check=True,
+    )
+    with tarfile.open(fileobj=io.BytesIO(sent.stdout)) as archive:
+        files = {member.name for member in archive if member.isfile()}
+    top = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock", "requirements-dev.lock"}
+    assert files == {*repository_files("backend"), *top}
+    script = (
+        "import pathlib, sys; files = [p for p in pathlib.Path('/app').rglob('*') if p.is_file()];"
+        "print(len(files) > 1000, [str(p) for p in files if sys.argv[1].encode() in p.read_bytes()])"
+    )
+    assert run("-c", script, PLANTED).stdout.strip() == "True []"
 
 
 def test_no_source_and_no_build_tool_is_left_in_it() -> None:

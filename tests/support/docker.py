@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["ROOT", "Compose", "docker", "require_docker", "wait_for"]
+__all__ = ["ROOT", "Compose", "copy_checkout", "docker", "repository_files", "require_docker", "wait_for"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +43,38 @@ def docker(*arguments: str, environment: Mapping[str, str] | None = None, check:
     return result.stdout
 
 
+def repository_files(*paths: str) -> list[str]:
+    """Return the files that git tracks or would add, below these paths or anywhere."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *paths],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def copy_checkout(folder: Path, *, umask: int = 0o022) -> Path:
+    """Copy the files that belong to the repository, as `git clone` leaves them.
+
+    Args:
+        folder: Where to; empty.
+        umask: Permission bits that the copies do not have.
+
+    Returns:
+        The folder.
+    """
+    for name in repository_files():
+        copy = folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, copy)
+        copy.chmod((0o777 if (ROOT / name).stat().st_mode & 0o100 else 0o666) & ~umask)
+    for path in folder.rglob("*/"):
+        path.chmod(0o777 & ~umask)
+    return folder
+
+
 def wait_for[Found](look: Callable[[], Found | None], seconds: float) -> Found:
     """Look until there is something."""
     deadline = time.monotonic() + seconds
@@ -53,16 +85,32 @@ def wait_for[Found](look: Callable[[], Found | None], seconds: float) -> Found:
 
 
 class Compose:
-    """One project of our compose file."""
+    """One project of our compose file.
 
-    def __init__(self, project: str, environment: Mapping[str, str]) -> None:
-        self._project = project
+    Args:
+        project: Its name.
+        environment: What the file may read from the environment.
+        folder: The checkout.
+        options: Of `docker compose` itself, such as `--profile=obs`.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        environment: Mapping[str, str],
+        *,
+        folder: Path = ROOT,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._command = (
+            *("compose", "--project-name", project, "--file", str(folder / "docker-compose.yml")),
+            *options,
+        )
         self._environment = environment
 
     def __call__(self, *arguments: str, check: bool = True) -> str:
         """Run a compose command and return its output."""
-        command = ("compose", "--project-name", self._project, "--file", str(ROOT / "docker-compose.yml"))
-        return docker(*command, *arguments, environment=self._environment, check=check)
+        return docker(*self._command, *arguments, environment=self._environment, check=check)
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return each service's container."""
