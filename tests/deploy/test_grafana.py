@@ -40,12 +40,14 @@ def unknown_sources(dashboard: dict[str, Any]) -> set[str]:
     return {uid for uid in used if uid not in known and uid.strip("${}") not in variables}
 
 
-def test_folders_are_mounted_where_grafana_and_its_provider_look() -> None:
-    mounts = dict(volume.split(":")[:2] for volume in compose()["grafana"]["volumes"])
-    inside = {str((ROOT / outside).resolve()): path for outside, path in mounts.items()}
-    assert inside[str(PROVISIONING)] == "/etc/grafana/provisioning"
+def test_folders_are_copied_where_grafana_and_its_provider_look() -> None:
+    build = compose()["grafana"]["build"]
+    copied = dict(re.findall(r"^COPY --chmod=\d+ (.+) (\S+)$", build["dockerfile_inline"], re.MULTILINE))
+    assert (ROOT / build["context"]).resolve() == PROVISIONING
+    assert copied["."] == "/etc/grafana/provisioning"
+    assert (ROOT / build["additional_contexts"]["dashboards"]).resolve() == DASHBOARDS
     (provider,) = read(PROVISIONING / "dashboards/dashboards.yaml")["providers"]
-    assert PurePosixPath(provider["options"]["path"]) == PurePosixPath(inside[str(DASHBOARDS)])
+    assert PurePosixPath(provider["options"]["path"]) == PurePosixPath(copied["--from=dashboards ."])
     assert provider["type"] == "file"
 
 

@@ -94,7 +94,8 @@ def test_observability_is_composes_own() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     for name in ("prometheus", "grafana", "jaeger"):
         (container,) = manifests["Deployment", name]["spec"]["template"]["spec"]["containers"]
-        assert container["image"] in compose[name]["image"]
+        image = compose[name].get("image") or compose[name]["build"]["dockerfile_inline"]
+        assert f":-{container['image']}}}" in image
         assert found.resources("k8s_resource")[name]["labels"] == ["observability"]
         volumes = manifests["Deployment", name]["spec"]["template"]["spec"].get("volumes", [])
         wanted = {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}

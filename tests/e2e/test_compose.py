@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ import pytest
 
 from backend.auth.development_token import make_token
 from backend.config import Settings
-from tests.support.docker import Compose, docker, require_docker, wait_for
+from tests.support.docker import Compose, copy_checkout, docker, require_docker, wait_for
 from tests.support.load import run_load
 from tests.support.workers import free_port
 
@@ -22,23 +23,30 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
 PARENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
+PASSWORD = r"""a/b#c@d$e${f}%41?g:h"i j\k&l=m'n"""
+"""Every character that has a meaning in a URL, in a shell or in `.env`."""
+
+
 class Deployment:
     """The running project, and a client of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         secret = secrets.token_hex(32)
         self.ports = {name: str(free_port()) for name in ("PORT", "PROMETHEUS_PORT", "JAEGER_PORT")}
+        copy_checkout(folder, umask=0o077)
+        quoted = PASSWORD.replace("'", r"\'")
+        (folder / ".env").write_text(f"POSTGRES_PASSWORD='{quoted}'\nBETTER_AUTH_SECRET={secret}\n")
         self.compose = Compose(
             f"task-service-test-{secrets.token_hex(4)}",
             {
                 # What a registry holds, or its stand-in: any recent version will do here.
                 "PROMETHEUS_IMAGE": os.environ.get("PROMETHEUS_IMAGE", "prom/prometheus"),
                 "JAEGER_IMAGE": os.environ.get("JAEGER_IMAGE", "jaegertracing/all-in-one"),
-                "POSTGRES_PASSWORD": secrets.token_hex(16),
-                "BETTER_AUTH_SECRET": secret,
-                "COMPOSE_PROFILES": "obs",
+                "TRACING_ENDPOINT": "http://jaeger:4318",
                 **self.ports,
             },
+            folder=folder,
+            options=("--profile=obs",),
         )
         token = make_token(
             Settings(_env_file=None, better_auth_secret=secret), "alice", lifetime_seconds=3600
@@ -52,7 +60,7 @@ class Deployment:
     def up(self) -> None:
         # Grafana's image cannot be had everywhere; its provisioning is checked apart.
         self.compose("up", "--build", "--wait", "--detach", "db", "migrate", "api", check=False)
-        self.compose("up", "--detach", "--no-build", "prometheus", "jaeger")
+        self.compose("up", "--detach", "--build", "prometheus", "jaeger")
         wait_for(lambda: self.compose.states()["api"]["Health"] == "healthy" or None, 60)
 
     def ask(self, port: str, path: str, **query: str) -> Any:
@@ -60,15 +68,15 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     require_docker()
-    deployment = Deployment()
+    deployment = Deployment(tmp_path_factory.mktemp("checkout"))
     try:
         deployment.up()
         yield deployment
     finally:
         deployment.client.close()
-        deployment.compose("down", "--volumes", "--timeout", "5")
+        deployment.compose("down", "--volumes", "--rmi", "local", "--timeout", "5")
 
 
 def test_it_migrates_once_then_serves_hardened(deployment: Deployment) -> None:
