@@ -1,7 +1,9 @@
 """Every command of every runbook and of the on-call page, pasted into bash against a release on a real cluster."""
 
+import itertools
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +27,11 @@ API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=ap
 class Terminal:
     """A bash in a checkout, for one release."""
 
-    def __init__(self, namespace: Namespace, folder: Path, postgres_image: str) -> None:
+    def __init__(self, namespace: Namespace, folder: Path, images: Images) -> None:
         self.namespace = namespace
         self._folder = folder
-        self._postgres_image = postgres_image
+        self._postgres_image = images.postgres
+        self._releases = itertools.cycle((images.following, images.current))
 
     def paste(self, block: str) -> str:
         """Run a block of shell; it has to succeed.
@@ -67,6 +70,16 @@ class Terminal:
             what="pods that go are gone",
         )
 
+    def release(self) -> None:
+        """Bring out the next image, as a pipeline does that knows nothing of what was done by hand."""
+        image = next(self._releases)
+        self.namespace.helm(
+            *("upgrade", "demo", str(ROOT / "charts" / "task-service"), "--reuse-values", "--timeout=120s"),
+            *("--wait", f"--set=image.tag={image.rpartition(':')[2]}"),
+        )
+        pods = [pod for pod in self.namespace.get("pods", API) if "deletionTimestamp" not in pod["metadata"]]
+        assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {image}
+
     def _is_measured(self) -> bool:
         """Tell whether `kubectl top` knows the pods; of a new one it knows nothing for a while."""
         shown = self.namespace.kubectl("top", "pods", check=False)
@@ -85,7 +98,7 @@ def terminal(
     # Twice, so that there is a release to go back to.
     namespace.upgrade("demo", *values)
     namespace.upgrade("demo", *values, "podAnnotations.release=second")
-    terminal = Terminal(namespace, folder, images.postgres)
+    terminal = Terminal(namespace, folder, images)
     begin, end = shell_blocks(ON_CALL)["A pod with psql"]
     terminal.settle()
     terminal.paste(begin)
@@ -120,14 +133,31 @@ def certificate(namespace: Namespace, folder: Path) -> None:
     )
 
 
+CHANGES = re.compile(
+    r"\bhelm [^|\n]*\b(?:upgrade|rollback)\b"
+    r"|\bkubectl [^|\n]*\b(?:annotate|apply|create|delete|edit|label|patch|replace|rollout (?!status)\w+|scale|set)\b"
+)
+"""A command that leaves something behind; all others only show."""
+
+
 def run_all(terminal: Terminal, blocks: list[str]) -> None:
-    """Paste one block after the other; together they show something."""
+    """Paste one block after the other; together they show something, and the next release works."""
     shown = ""
     for block in blocks:
         terminal.settle()
         shown += terminal.paste(block)
     terminal.settle()
     assert shown
+    if any(CHANGES.search(block) for block in blocks):
+        terminal.release()
+
+
+def test_pages_with_changes_are_found() -> None:
+    pages = {page.stem: page.read_text() for page in RUNBOOKS}
+    assert {name for name, text in pages.items() if CHANGES.search(text)} >= {
+        "TaskServiceMigrationFailed", "TaskServiceKeySetStale", "TaskServiceTargetDown", "TaskServiceAbsent",
+    }  # fmt: skip
+    assert not CHANGES.search(pages["TaskServiceDatabaseAway"])
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem.removeprefix("TaskService"))
@@ -191,6 +221,19 @@ def test_roll_back_brings_the_release_before(terminal: Terminal) -> None:
     terminal.settle()
     assert len(annotations()) == count
     assert "broken" not in annotations()
+    terminal.release()
+
+
+def test_a_pod_with_psql_needs_no_migration_job(terminal: Terminal) -> None:
+    """With migrations.enabled=false its files come from the Deployment."""
+    begin, end = shell_blocks(ON_CALL)["A pod with psql"]
+    terminal.paste(end)
+    terminal.namespace.kubectl("delete", "jobs", "--selector=app.kubernetes.io/component=migration")
+    terminal.paste(begin)
+    (first, *_) = shell_blocks(ON_CALL)["What the database does"]
+    assert "pg_stat_activity" in first
+    terminal.paste(first)
+    terminal.release()
 
 
 def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
@@ -209,3 +252,21 @@ def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
     assert status == 200, text
     assert title in text
     assert namespace.call(service, method="POST", body='{"title": "written since"}')[0] == 201
+    terminal.release()
+
+
+def test_the_migration_runs_again_each_time_it_is_told_to(terminal: Terminal) -> None:
+    again, wait, *_ = shell_blocks(ROOT / "deploy" / "runbooks" / "TaskServiceMigrationFailed.md")[
+        "Mitigation"
+    ][0].splitlines()
+
+    def jobs() -> set[str]:
+        found = terminal.namespace.get("jobs", "--selector=app.kubernetes.io/component=migration")
+        return {job["metadata"]["uid"] for job in found}
+
+    seen = [jobs()]
+    for _ in range(2):
+        terminal.paste(f"{again}\n{wait}")
+        seen.append(jobs())
+    assert seen[0].isdisjoint(seen[1])
+    assert seen[1].isdisjoint(seen[2])

@@ -131,9 +131,11 @@ class Namespace:
     Args:
         image: Of the service, as the cluster's nodes pull it.
         postgres_image: Likewise.
+        helm_program: The helm that makes its releases.
     """
 
-    def __init__(self, image: str, postgres_image: str) -> None:
+    def __init__(self, image: str, postgres_image: str, helm_program: str = "helm") -> None:
+        self.helm_program = helm_program
         self.name = f"e2e-{uuid4().hex[:8]}"
         self.outside = f"{self.name}-outside"
         self.image = image
@@ -213,7 +215,7 @@ class Namespace:
     def helm(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run helm in the namespace."""
         result = subprocess.run(
-            ["helm", f"--namespace={self.name}", *arguments],
+            [self.helm_program, f"--namespace={self.name}", *arguments],
             capture_output=True,
             text=True,
             check=False,

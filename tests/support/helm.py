@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-__all__ = ["CHART", "Manifest", "helm", "refusal", "render", "render_text", "require_helm", "template"]
+__all__ = [
+    "CHART",
+    "Manifest",
+    "helm",
+    "refusal",
+    "render",
+    "render_text",
+    "require_helm",
+    "require_helm3",
+    "template",
+]
 
 CHART = Path(__file__).parents[2] / "charts" / "task-service"
 
@@ -24,6 +34,16 @@ def require_helm() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail("helm is not installed, and CI=true: nothing may be skipped")
         pytest.skip("helm is not installed")
+
+
+def require_helm3() -> str:
+    """Return the path of Helm 3: HELM3, or `helm3` on the PATH; skip where there is none, in CI fail."""
+    program = os.environ.get("HELM3") or shutil.which("helm3")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("HELM3 names no Helm 3, and CI=true: nothing may be skipped")
+        pytest.skip("HELM3 names no Helm 3")
+    return program
 
 
 def helm(*arguments: str, check: bool = True, text: str | None = None) -> "subprocess.CompletedProcess[str]":
