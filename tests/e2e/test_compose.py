@@ -112,20 +112,18 @@ def test_a_request_leads_to_series_and_to_a_trace_of_http_service_and_sql(deploy
     wait_for(
         lambda: deployment.ask("PROMETHEUS_PORT", "/api/v1/query", query=query)["data"]["result"] or None, 30
     )
-    exemplars = wait_for(
-        lambda: (
-            deployment.ask(
-                "PROMETHEUS_PORT",
-                "/api/v1/query_exemplars",
-                query="http_server_request_duration_seconds_bucket",
-                start=str(time.time() - 300),
-                end=str(time.time() + 60),
-            )["data"]
-            or None
-        ),
-        30,
-    )
-    assert PARENT_TRACE in str(exemplars)
+
+    def exemplars() -> Any:
+        found = deployment.ask(
+            "PROMETHEUS_PORT",
+            "/api/v1/query_exemplars",
+            query="http_server_request_duration_seconds_bucket",
+            start=str(time.time() - 300),
+            end=str(time.time() + 60),
+        )["data"]
+        return found if PARENT_TRACE in str(found) else None
+
+    wait_for(exemplars, 30)
     logs = deployment.compose("logs", "api")
     assert f'"trace_id":"{PARENT_TRACE}"' in logs
     assert "planted-task-text" not in logs
