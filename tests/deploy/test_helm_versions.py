@@ -160,6 +160,17 @@ def test_every_flag_on_a_page_exists_or_has_its_other_spelling(helm: Helm, versi
         assert spelling in helm(*command.split(), "--help").stdout, f"helm {command} {flag}"
 
 
+def test_no_page_pipes_the_pod_of_helm_test_into_kubectl() -> None:
+    piped = [
+        line
+        for page in PAGES
+        for line in page.read_text().splitlines()
+        if re.search(r"helm template .*\| *kubectl apply", line)
+    ]
+    assert piped
+    assert all("--skip-tests" in line for line in piped)
+
+
 def test_pages_give_the_other_spelling_of_each_flag_that_helm_3_does_not_know() -> None:
     for page in PAGES:
         text = page.read_text()

@@ -1,8 +1,11 @@
 """Other installers than Helm 4: Helm 3, and kubectl with rendered manifests; spelled as the pages say."""
 
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -56,7 +59,22 @@ def running(namespace: Namespace) -> set[str]:
     }
 
 
-def test_helm_3_installs_tests_upgrades_and_rolls_back(namespace: Namespace, images: Images) -> None:
+def chart_with_a_new_value(folder: Path) -> Path:
+    """Return a later version of the chart, which reads a value that today's has not."""
+    chart = folder / "task-service"
+    shutil.copytree(CHART, chart)
+    with (chart / "values.yaml").open("a") as values:
+        values.write("\nlater:\n  enabled: false\n")
+    (chart / "templates" / "later.yaml").write_text("{{ if .Values.later.enabled }}{{ end }}\n")
+    schema = json.loads((chart / "values.schema.json").read_text())
+    schema["properties"]["later"] = {"type": "object"}
+    (chart / "values.schema.json").write_text(json.dumps(schema))
+    return chart
+
+
+def test_helm_3_installs_tests_upgrades_and_rolls_back(
+    namespace: Namespace, images: Images, tmp_path: Path
+) -> None:
     """`--atomic` is Helm 4's `--rollback-on-failure`; a rollback takes no `--force-conflicts`."""
     values = ("replicas=1", "preStopSeconds=1")
     namespace.upgrade("older", *values)
@@ -76,6 +94,11 @@ def test_helm_3_installs_tests_upgrades_and_rolls_back(namespace: Namespace, ima
     paste(namespace, block.replace('rollback "$RELEASE" --force-conflicts', 'rollback "$RELEASE" 1'))
     assert running(namespace) == {images.current}
     assert namespace.get("deployment", "older-task-service")["spec"]["replicas"] == 1
+
+    # As UPGRADING.md says.
+    later = ("upgrade", "older", str(chart_with_a_new_value(tmp_path)), "--dry-run=server")
+    assert "nil pointer evaluating" in namespace.helm(*later, "--reuse-values", check=False).stderr
+    namespace.helm(*later, "--reset-then-reuse-values")
     namespace.helm("uninstall", "older", "--wait")
 
 
