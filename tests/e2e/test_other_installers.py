@@ -78,12 +78,13 @@ def test_helm_3_installs_tests_upgrades_and_rolls_back(
     """`--atomic` is Helm 4's `--rollback-on-failure`; a rollback takes no `--force-conflicts`."""
     values = ("replicas=1", "preStopSeconds=1")
     namespace.upgrade("older", *values)
-    assert ": 204" in namespace.helm("test", "older", "--logs").stdout
+    # With --logs it would fail: it removes the Pod of a test that passed before it reads its log.
+    assert "Succeeded" in namespace.helm("test", "older").stdout
 
     namespace.upgrade("older", *values, image=images.following, flags=("--atomic",))
     assert running(namespace) == {images.following}
     failed = namespace.upgrade(
-        "older", *values, image=images.broken, flags=("--atomic", "--timeout=30s"), check=False
+        "older", *values, image=images.broken, flags=("--atomic", "--timeout=60s"), check=False
     )
     assert failed.returncode != 0
     assert running(namespace) == {images.following}
