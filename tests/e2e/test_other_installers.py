@@ -81,12 +81,12 @@ def test_helm_3_installs_tests_upgrades_and_rolls_back(
     # With --logs it would fail: it removes the Pod of a test that passed before it reads its log.
     assert "Succeeded" in namespace.helm("test", "older").stdout
 
-    namespace.upgrade("older", *values, image=images.following, flags=("--atomic",))
-    assert running(namespace) == {images.following}
     failed = namespace.upgrade(
         "older", *values, image=images.broken, flags=("--atomic", "--timeout=60s"), check=False
     )
     assert failed.returncode != 0
+    assert running(namespace) == {images.current}
+    namespace.upgrade("older", *values, image=images.following, flags=("--atomic",))
     assert running(namespace) == {images.following}
 
     # Helm 4 needs --force-conflicts after this.
