@@ -9,12 +9,12 @@ from pathlib import Path
 import asyncpg
 
 SECONDS = 5
-URL = Path("/etc/task-service/database-url")
+URL = Path("/etc/task-service/database-url").read_text().strip()
 
 
 async def is_empty() -> bool:
     """Return whether the database has no schema."""
-    connection = await asyncpg.connect(URL.read_text().strip(), timeout=SECONDS)
+    connection = await asyncpg.connect(URL, timeout=SECONDS)
     try:
         return await connection.fetchval("SELECT to_regclass('alembic_version')") is None
     finally:
@@ -29,7 +29,7 @@ async def main() -> None:
                 print("The database is empty: it is migrated.", flush=True)
                 await asyncio.to_thread(subprocess.run, ["task-service", "migrate"], check=False)
         except (OSError, asyncpg.PostgresError):
-            pass  # it is away, and may be empty when it is back
+            pass  # it is unreachable, and may be empty later
         await asyncio.sleep(SECONDS)
 
 
