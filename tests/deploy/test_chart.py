@@ -106,7 +106,11 @@ def test_migration_is_given_no_secret_of_tokens_and_a_role_of_its_own() -> None:
     job = next(manifest for (kind, _), manifest in objects.items() if kind == "Job")
     sources = pod(job)["volumes"][0]["projected"]["sources"]
     assert [source["secret"]["name"] for source in sources] == ["owner"]
-    assert set(environment(pod(job)["containers"][0])) == {"ENVIRONMENT", "DATABASE_URL_FILE"}
+    assert set(environment(pod(job)["containers"][0])) == {
+        "ENVIRONMENT",
+        "DATABASE_URL_FILE",
+        "DATABASE_POOLER",
+    }
 
 
 def job_name(*values: str) -> str:

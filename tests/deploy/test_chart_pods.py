@@ -93,6 +93,7 @@ CONTAINER_DIFFERENCES = {
     ("test", "mounts /run/app"): "it has no workers that share metrics",
     ("test", "variable ENVIRONMENT"): "only in development may tokens be made",
     ("test", "variable DATABASE_URL_FILE"): "it asks no database",
+    ("test", "variable DATABASE_POOLER"): "it asks no database",
     ("postgres", "image"): ANOTHER_IMAGE,
     ("postgres", "imagePullPolicy"): "it is image.pullPolicy of the service's image; Kubernetes' default follows the tag",
     ("postgres", "resources"): "it is another program",
@@ -101,6 +102,7 @@ CONTAINER_DIFFERENCES = {
     ("postgres", "mounts /etc/ca"): ANOTHER_IMAGE,
     ("postgres", "variable ENVIRONMENT"): ANOTHER_IMAGE,
     ("postgres", "variable DATABASE_URL_FILE"): ANOTHER_IMAGE,
+    ("postgres", "variable DATABASE_POOLER"): ANOTHER_IMAGE,
     ("postgres", "variable LOG_LEVEL"): ANOTHER_IMAGE,
     ("postgres", "variable MAX_BODY_BYTES"): ANOTHER_IMAGE,
     ("postgres", "variable SSL_CERT_FILE"): ANOTHER_IMAGE,
@@ -111,14 +113,8 @@ SERVING = {
 }
 """What a container does, which is never the same in two of them; variables and mounts are compared one by one."""
 SERVICE_ONLY = {
-    *(
-        "POD_NAME",
-        "DATABASE_POOLER",
-        "DATABASE_POOL_MIN_SIZE",
-        "DATABASE_POOL_MAX_SIZE",
-        "READINESS_DATABASE",
-    ),
-    *("BETTER_AUTH_SECRET_FILE", "BETTER_AUTH_URL", "WORKERS", "WORKER_CLASS", "MAX_REQUESTS"),
+    *("POD_NAME", "DATABASE_POOL_PREWARM_SIZE", "DATABASE_POOL_MAX_SIZE", "READINESS_DATABASE"),
+    *("BETTER_AUTH_SECRET_FILE", "BETTER_AUTH_URL", "WORKERS", "MAX_REQUESTS"),
     *("MAX_REQUESTS_JITTER", "GRACEFUL_TIMEOUT_SECONDS", "KEEP_ALIVE_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_RESOURCE_ATTRIBUTES"),
 }

@@ -63,7 +63,7 @@ TOGETHER = {
     *(
         "migrations.activeDeadlineSeconds",
         "database.maxConnections",
-        "database.pool.minSize",
+        "database.pool.prewarmSize",
         "database.pool.maxSize",
     ),
     *(
