@@ -15,20 +15,15 @@ from urllib.parse import urlencode
 import asyncpg
 
 from backend.config import ConfigurationError
+from backend.db.address import parse_address
+from backend.db.connection import open_connection
 from backend.db.embedded_place import EmbeddedPlace, cannot_use, prepare_place
 
 __all__ = ["DATABASE", "embedded_postgres", "running_embedded_postgres", "server_url"]
 
 DATABASE = "task_service"
+_CONNECT_SECONDS = 5.0
 _START_SECONDS = 60.0  # recovery after a crash may take its time
-# Each would otherwise come from a PG* variable, which is about another server.
-_PARAMETERS = {
-    "port": "5432",
-    "sslmode": "disable",
-    "sslnegotiation": "postgres",
-    "gsslib": "gssapi",
-    "target_session_attrs": "any",
-}
 _STILL_STOPPING = (b'lock file "postmaster.pid" already exists', b"is still in use")
 
 
@@ -102,7 +97,7 @@ def running_embedded_postgres(data_dir: Path) -> Iterator[None]:
 
 def server_url(sockets: Path, database: str = "postgres") -> str:
     """Return the URL of a database of the server whose socket lies in this folder."""
-    return f"postgresql://postgres:unused@/{database}?{urlencode({'host': sockets, **_PARAMETERS})}"
+    return f"postgresql://postgres@/{database}?{urlencode({'host': sockets})}"
 
 
 def _start(place: EmbeddedPlace, settings: Mapping[str, str], log_path: Path) -> _Server:
@@ -110,7 +105,7 @@ def _start(place: EmbeddedPlace, settings: Mapping[str, str], log_path: Path) ->
         _create_cluster(place)
     options = {
         "listen_addresses": "",
-        "port": _PARAMETERS["port"],
+        "port": "5432",
         "unix_socket_directories": str(place.sockets),
         **settings,
     }
@@ -189,7 +184,7 @@ def _environment() -> dict[str, str]:
 
 async def _answers(url: str) -> bool:
     try:
-        connection = await asyncpg.connect(url, timeout=5)
+        connection = await open_connection(parse_address(url), timeout_seconds=_CONNECT_SECONDS)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False  # the last one where the server goes in the middle of a greeting
     await connection.close()
@@ -219,7 +214,7 @@ async def _start_until_ready(
 
 
 async def _create_database(url: str) -> None:
-    connection = await asyncpg.connect(url)
+    connection = await open_connection(parse_address(url), timeout_seconds=_CONNECT_SECONDS)
     try:
         if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")

@@ -101,7 +101,9 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _refusal(error: OSError, host: str, port: int) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
-        return PortTaken(f"port {port} of {host} is taken; stop what listens there, or set another PORT")
+        return PortTaken(
+            f"port {port} of {host} is taken; stop what listens there, or choose another by PORT, OPS_PORT or --port"
+        )
     if error.errno in {errno.EACCES, errno.EPERM}:
         return ConfigurationError(f"port {port} is not allowed for this user; set PORT to one above 1023")
     reason = os.strerror(error.errno) if error.errno else str(error)

@@ -11,6 +11,8 @@ import pytest
 
 from backend.config import ConfigurationError
 from backend.db import embedded_place
+from backend.db.address import parse_address
+from backend.db.connection import open_connection
 from backend.db.embedded import embedded_postgres
 
 OWNER = """
@@ -28,7 +30,7 @@ asyncio.run(main())
 
 
 async def run(url: str, sql: str) -> object:
-    connection = await asyncpg.connect(url, timeout=5)
+    connection = await open_connection(parse_address(url), timeout_seconds=5)
     try:
         return await connection.fetchval(sql)
     finally:

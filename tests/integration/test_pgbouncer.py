@@ -78,7 +78,8 @@ async def test_prepared_statements_would_fail_there(database_url: str) -> None:
         running_service(service_settings(url, database_pooler="none")) as service,
         service.user() as user,
     ):
-        assert (await user.request("GET")).status_code == 503
+        # A refused start-up parameter is a matter of the setup, and does not pass.
+        assert (await user.request("GET")).status_code == 500
 
 
 async def setting(url: str, name: str, **settings: str) -> str:

@@ -54,7 +54,7 @@ async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outco
         stderr=asyncio.subprocess.PIPE,
     )
     reading = asyncio.create_task(process.communicate())
-    url = local_url(str(environment.get("HOST") or "127.0.0.1"), int(environment["PORT"]))
+    url = local_url(str(environment.get("HOST") or "127.0.0.1").strip("[]"), int(environment["PORT"]))
     serves = False
     try:
         async with until(_START_SECONDS) as pause, httpx.AsyncClient(trust_env=False) as client:
