@@ -33,6 +33,7 @@ from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently,
 from backend.db.schema import SchemaState
 from backend.db.schema_probe import probe_schema_at
 from backend.main import create_app
+from backend.observability.otel_variables import IGNORED_AT_IMPORT
 from backend.process.listener import PortTaken, check_address, open_listener
 from backend.process.protocol import BoundedHttpProtocol
 
@@ -109,6 +110,8 @@ def serve() -> None:
             raise ConfigurationError("the database's schema is behind: run `task-service migrate` first")
         if schema is None:  # its requests answer 503 until it is there
             typer.echo("task-service: the database does not answer yet", err=True)
+    for variable, reason in IGNORED_AT_IMPORT:  # the new interpreter gets the environment without them
+        _report(f"{variable} is ignored: it {reason}")
     sys.stdout.flush()
     # A new interpreter: whether workers share their metrics is decided when the library is imported.
     arguments = ["-m", "gunicorn", "--config", "python:backend.process.gunicorn_conf", "backend.main:app"]
