@@ -20,6 +20,7 @@ from backend.config import ConfigurationError, Settings, load_settings
 from backend.db.address import check_addresses
 from backend.db.database import Database
 from backend.db.embedded import embedded_postgres
+from backend.db.embedded_place import prepare_place
 from backend.db.schema_probe import pool_state
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
@@ -117,6 +118,8 @@ def __getattr__(name: str) -> FastAPI:
     try:
         settings = load_settings()
         configure_logging(settings)
+        if settings.uses_embedded_database:
+            prepare_place(settings.data_dir)  # in the lifespan, a server would report it by a traceback
         return create_app(settings)
     except ConfigurationError as error:
         exit_with(error)

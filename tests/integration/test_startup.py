@@ -1,6 +1,9 @@
 """Every start ends in a running service, or in one sentence with exit code 2."""
 
+import asyncio
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,17 @@ async def test_a_taken_port_is_one_sentence(folder: Path) -> None:
         port = str(other.getsockname()[1])
         outcome = await start_and_stop(folder, "serve", HOST="127.0.0.1", PORT=port)
     assert f"port {port} of 127.0.0.1 is taken" in outcome.sentence
+
+
+async def test_plain_uvicorn_ends_with_one_sentence(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "uvicorn", "backend.main:app", "--port", "0"),
+        cwd=folder,
+        env={**os.environ, "DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 2
+    assert output.startswith(b"task-service: the embedded PostgreSQL cannot use /dev/null")
+    assert len(output.splitlines()) == 1
