@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.service import RunningService, User
+from tests.support.service import RunningService, User, running_service, service_settings
 
 OTHER_SPELLINGS = ["1.0", "01", "+1", "%201", "1_0", "1e0", "1;a=b", "%D9%A1", "%2E%2E", "%ff"]
 
@@ -61,3 +61,22 @@ async def test_last_of_repeated_parameters_counts(alice: User, query: str, count
 @pytest.mark.parametrize("query", ["=1", "%00=1", "%ff=1", "a[]=1", "limit=1&limit=0"])
 async def test_parameter_that_is_not_known_is_told(alice: User, query: str) -> None:
     assert (await alice.client.get(f"{alice.tasks}?{query}")).status_code == 422
+
+
+@pytest.mark.parametrize("by_setting", [True, False], ids=["ROOT_PATH", "uvicorn --root-path"])
+async def test_every_address_is_below_the_root_path(database_url: str, *, by_setting: bool) -> None:
+    settings = service_settings(database_url, root_path="/svc" if by_setting else "")
+    # uvicorn's option is for a proxy that removes the prefix from the path.
+    received = "/svc" if by_setting else ""
+    async with (
+        running_service(settings, root_path="" if by_setting else "/svc") as service,
+        service.user("alice") as user,
+    ):
+        created = await user.client.post(f"{received}/api/alice/tasks", json={"title": "T"})
+        assert created.status_code == 201, created.text
+        path = f"/api/alice/tasks/{created.json()['id']}"
+        assert created.headers["location"] == f"/svc{path}"
+        assert (await user.client.get(received + path)).json() == created.json()
+        assert "/svc/openapi.json" in (await user.client.get(f"{received}/docs")).text
+        del user.client.headers["Authorization"]
+        assert (await user.client.get(received + path)).status_code == 401

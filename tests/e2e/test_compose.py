@@ -48,9 +48,7 @@ class Deployment:
             folder=folder,
             options=("--profile=obs",),
         )
-        token = make_token(
-            Settings(_env_file=None, better_auth_secret=secret), "alice", lifetime_seconds=3600
-        )
+        token = make_token(Settings(better_auth_secret=secret), "alice", lifetime_seconds=3600)
         self.client = httpx.Client(
             base_url=f"http://127.0.0.1:{self.ports['PORT']}",
             headers={"Authorization": f"Bearer {token}"},

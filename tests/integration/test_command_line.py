@@ -141,6 +141,7 @@ def test_dev_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_config_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@db/tasks")
+    monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "https://u:hunter2@a.example/jwks?key=hunter2")
     monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example,https://b.example")
     result = RUNNER.invoke(app, ["config"])
     assert "DATABASE_URL=**********" in result.output

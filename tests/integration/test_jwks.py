@@ -30,7 +30,7 @@ async def verifier(server: JwksServer) -> AsyncIterator[TokenVerifier]:
 
 
 def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
-    return TokenVerifier(Settings(_env_file=None, **{"better_auth_url": server.url} | settings))
+    return TokenVerifier(Settings(**{"better_auth_url": server.url} | settings))
 
 
 def _claims(server: JwksServer, **changes: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ async def verifier(server: JwksServer) -> AsyncIterator[TokenVerifier]:
 
 def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
     fast: dict[str, Any] = {"jwks_timeout_seconds": 0.3, "jwks_refresh_seconds": 1}
-    return TokenVerifier(Settings(_env_file=None, better_auth_url=server.url, **(fast | settings)))
+    return TokenVerifier(Settings(better_auth_url=server.url, **(fast | settings)))
 
 
 def _keys(verifier: TokenVerifier) -> KeySet:

@@ -254,7 +254,7 @@ class Namespace:
 
     def token(self, user: str) -> str:
         """Return a token that the releases accept."""
-        return make_token(Settings(_env_file=None, better_auth_secret=SECRET), user, lifetime_seconds=3600)
+        return make_token(Settings(better_auth_secret=SECRET), user, lifetime_seconds=3600)
 
     def call(self, url: str, *, user: str = "alice", method: str = "GET", body: str = "") -> tuple[int, str]:
         """Send one request from the namespace outside; status 0 where nothing answers within three seconds."""

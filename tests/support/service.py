@@ -31,7 +31,7 @@ def service_settings(database_url: str, **overrides: Any) -> Settings:
         "database_pool_prewarm_size": 0,
         "database_pool_max_size": 8,
     }
-    return Settings(_env_file=None, **(values | overrides))
+    return Settings(**(values | overrides))
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,14 @@ class User:
 
 @contextlib.asynccontextmanager
 async def running_service(
-    settings: Settings, wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    settings: Settings, wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app, root_path: str = ""
 ) -> AsyncIterator[RunningService]:
     """Serve over a real socket on a free port, in this event loop, and stop it at the end.
 
     Args:
         settings: Of the service.
         wrap: Returns the application that is served, given the service.
+        root_path: As `uvicorn --root-path` takes it.
     """
     app = create_app(settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -105,6 +106,7 @@ async def running_service(
                 http=BoundedHttpProtocol,
                 log_config=None,
                 access_log=False,
+                root_path=root_path,
                 timeout_graceful_shutdown=2,
             )
         )

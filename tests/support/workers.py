@@ -76,7 +76,7 @@ class Workers:
 
     def authorization(self, user: str) -> dict[str, str]:
         """Return the header of a user's token."""
-        token = make_token(Settings(_env_file=None, better_auth_secret=SECRET), user, lifetime_seconds=3600)
+        token = make_token(Settings(better_auth_secret=SECRET), user, lifetime_seconds=3600)
         return {"Authorization": f"Bearer {token}"}
 
     def lines(self) -> list[dict[str, Any]]:

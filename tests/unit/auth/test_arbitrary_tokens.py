@@ -14,7 +14,7 @@ from backend.errors import InvalidToken
 from tests.support.tokens import base64url, claims, hs256
 
 SECRET = "a shared secret of more than thirty-two characters"
-VERIFIER = TokenVerifier(Settings(_env_file=None, better_auth_secret=SECRET, better_auth_audiences="a"))
+VERIFIER = TokenVerifier(Settings(better_auth_secret=SECRET, better_auth_audiences="a"))
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just("a"),

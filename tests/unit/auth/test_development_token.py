@@ -16,19 +16,19 @@ ISSUER: dict[str, Any] = {"better_auth_issuers": "https://a,https://b", "better_
 
 @pytest.mark.parametrize("options", [{}, ISSUER], ids=["any issuer", "issuers and audiences"])
 async def test_a_token_made_here_is_good_here(options: dict[str, Any]) -> None:
-    settings = Settings(_env_file=None, better_auth_secret=SECRET, **options)
+    settings = Settings(better_auth_secret=SECRET, **options)
     token = make_token(settings, "ada", lifetime_seconds=60)
     assert await TokenVerifier(settings).verify(token) == Principal("ada")
 
 
 async def test_it_is_good_for_its_lifetime_only() -> None:
-    settings = Settings(_env_file=None, better_auth_secret=SECRET, token_leeway_seconds=0)
+    settings = Settings(better_auth_secret=SECRET, token_leeway_seconds=0)
     with pytest.raises(InvalidToken):
         await TokenVerifier(settings).verify(make_token(settings, "ada", lifetime_seconds=0))
 
 
 async def test_the_secret_of_a_checkout_is_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    one, other = (Settings(_env_file=None, data_dir=tmp_path_factory.mktemp("data")) for _ in range(2))
+    one, other = (Settings(data_dir=tmp_path_factory.mktemp("data")) for _ in range(2))
     token = make_token(one, "ada", lifetime_seconds=60)
     assert (await TokenVerifier(one).verify(token)).user_id == "ada"
     with pytest.raises(InvalidToken):
@@ -48,4 +48,4 @@ async def test_the_secret_of_a_checkout_is_its_own(tmp_path_factory: pytest.Temp
 )
 def test_none_is_made_where_a_frontend_makes_them(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
-        make_token(Settings(_env_file=None, **options), "ada", lifetime_seconds=60)
+        make_token(Settings(**options), "ada", lifetime_seconds=60)

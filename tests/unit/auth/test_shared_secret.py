@@ -17,7 +17,7 @@ NOW = int(time.time())
 
 
 def verifier(secret: str = SECRET, **settings: Any) -> TokenVerifier:
-    return TokenVerifier(Settings(_env_file=None, better_auth_secret=secret, **settings))
+    return TokenVerifier(Settings(better_auth_secret=secret, **settings))
 
 
 async def test_a_good_token_names_its_user() -> None:
@@ -201,7 +201,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 
 async def test_a_rotated_secret_file_is_read_again(secret_file: Path) -> None:
-    rotating = TokenVerifier(Settings(_env_file=None, better_auth_secret_file=secret_file))
+    rotating = TokenVerifier(Settings(better_auth_secret_file=secret_file))
     assert await rotating.verify(hs256(SECRET))
     _replace(secret_file, new := "the next secret of more than thirty-two characters")
     assert await rotating.verify(hs256(new))
@@ -213,7 +213,7 @@ async def test_a_rotated_secret_file_is_read_again(secret_file: Path) -> None:
 async def test_the_last_good_secret_serves_while_its_file_is_bad(
     secret_file: Path, text: str | bytes | None
 ) -> None:
-    rotating = TokenVerifier(Settings(_env_file=None, better_auth_secret_file=secret_file))
+    rotating = TokenVerifier(Settings(better_auth_secret_file=secret_file))
     assert await rotating.verify(hs256(SECRET))
     _replace(secret_file, text)
     assert await rotating.verify(hs256(SECRET))
@@ -223,7 +223,7 @@ async def test_the_last_good_secret_serves_while_its_file_is_bad(
 
 @pytest.mark.parametrize("text", [None, ""])
 async def test_without_any_good_secret_nobody_is_let_in(secret_file: Path, text: str | None) -> None:
-    rotating = TokenVerifier(Settings(_env_file=None, better_auth_secret_file=secret_file))
+    rotating = TokenVerifier(Settings(better_auth_secret_file=secret_file))
     _replace(secret_file, text)
     with pytest.raises(SigningKeysUnavailable):
         await rotating.verify(hs256(""))

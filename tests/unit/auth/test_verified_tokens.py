@@ -34,13 +34,13 @@ def verifications(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_a_signature_is_checked_once(verifications: list[str]) -> None:
-    verifier, token = TokenVerifier(Settings(_env_file=None, better_auth_secret=SECRET)), hs256(SECRET)
+    verifier, token = TokenVerifier(Settings(better_auth_secret=SECRET)), hs256(SECRET)
     assert [await verifier.verify(token) for _ in range(3)] == [Principal("user-1")] * 3
     assert verifications == [token]
 
 
 async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> None:
-    verifier, token = TokenVerifier(Settings(_env_file=None, better_auth_secret=SECRET)), hs256(OTHER)
+    verifier, token = TokenVerifier(Settings(better_auth_secret=SECRET)), hs256(OTHER)
     for _ in range(2):
         with pytest.raises(InvalidToken):
             await verifier.verify(token)
@@ -48,14 +48,14 @@ async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> No
 
 
 async def test_another_signature_on_remembered_claims_is_refused() -> None:
-    verifier, payload = TokenVerifier(Settings(_env_file=None, better_auth_secret=SECRET)), claims()
+    verifier, payload = TokenVerifier(Settings(better_auth_secret=SECRET)), claims()
     await verifier.verify(hs256(SECRET, payload))
     with pytest.raises(InvalidToken):
         await verifier.verify(hs256(OTHER, payload))
 
 
 async def test_a_remembered_token_expires_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = Settings(_env_file=None, better_auth_secret=SECRET, token_leeway_seconds=5)
+    settings = Settings(better_auth_secret=SECRET, token_leeway_seconds=5)
     verifier, now = TokenVerifier(settings), int(time.time())
     token = hs256(SECRET, claims(exp=now + 60))
     await verifier.verify(token)
@@ -69,7 +69,7 @@ async def test_a_remembered_token_expires_when_it_says(monkeypatch: pytest.Monke
 async def test_a_changed_secret_makes_remembered_tokens_bad(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(SECRET)
-    verifier = TokenVerifier(Settings(_env_file=None, better_auth_secret_file=file))
+    verifier = TokenVerifier(Settings(better_auth_secret_file=file))
     await verifier.verify(hs256(SECRET))
     file.write_text(OTHER)
     with pytest.raises(InvalidToken):
@@ -79,7 +79,7 @@ async def test_a_changed_secret_makes_remembered_tokens_bad(tmp_path: Path) -> N
 async def test_a_revoked_key_makes_remembered_tokens_bad() -> None:
     old, new = key_pair("EdDSA"), key_pair("EdDSA")
     async with running_jwks_server(old) as server:
-        verifier = TokenVerifier(Settings(_env_file=None, better_auth_url=server.url))
+        verifier = TokenVerifier(Settings(better_auth_url=server.url))
         payload = claims(iss=server.url, aud=server.url)
         await verifier.verify(old.token(payload))
         server.publish(new)
