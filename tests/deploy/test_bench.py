@@ -114,7 +114,7 @@ async def test_every_variant_serves_every_route_under_load(place: Place) -> None
     assert {name for name, _ in figures} == {*BY_NAME, "pgbench"}
     for (name, _), samples in figures.items():
         assert all(sample.per_second > 0 for sample in samples)
-        assert name == "pgbench" or all(20 < sample.cpu_microseconds < 20_000 for sample in samples)
+        assert name == "pgbench" or all(20 < sample.cpu_microseconds < 1_000_000 for sample in samples)
     assert table(figures).count("| get |") == len(VARIANTS) + 1
 
 

@@ -274,16 +274,10 @@ class Namespace:
     async def load(self, release: str = "demo", *, clients: int = 12) -> AsyncIterator[InCluster]:
         """Read and write through the release's Service until the block ends; a new user each time."""
         user = f"load-{uuid4().hex[:8]}"
-        arguments = (
-            f"{release}-task-service.{self.name}",
-            "80",
-            f"/api/{user}/tasks",
-            str(clients),
-            self.token(user),
-        )
+        host, path = f"{release}-task-service.{self.name}", f"/api/{user}/tasks"
         process = await asyncio.create_subprocess_exec(
             *("kubectl", "-n", self.outside, "exec", "-i", "deployment/client", "--"),
-            *("python", "-c", _LOAD.read_text(), *arguments),
+            *("python", "-c", _LOAD.read_text(), host, "80", path, str(clients), self.token(user)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
