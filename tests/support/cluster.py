@@ -209,6 +209,7 @@ class Namespace:
             # For a cluster of two cores: near, but slow to connect while pods start.
             "preStopSeconds=3",
             "config.DATABASE_POOL_TIMEOUT_SECONDS=5",
+            "config.MAX_CONCURRENT_REQUESTS_PER_USER=200",  # the one user of the load stands for many
         )
         return [f"--set={value}" for value in (*defaults, *values)]
 
