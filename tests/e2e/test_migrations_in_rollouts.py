@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+import yaml
 
 from backend.db.schema import code_revision
 from tests.e2e.conftest import MIGRATION_SECONDS, Images
@@ -141,12 +142,14 @@ def test_two_migrations_at_once_take_turns_and_an_eviction_does_not_count(
     demo: Namespace, images: Images
 ) -> None:
     """Two Jobs of a slow migration, side by side; the pod of one is evicted half way."""
+    jobs = []
     for suffix in ("one", "two"):
         rendered = demo.helm(
             "template", "demo", "charts/task-service", *demo.options(f"migrations.nameSuffix={suffix}", image=images.slow),
             "--show-only=templates/migration-job.yaml",
         ).stdout  # fmt: skip
         demo.kubectl("apply", "-f", "-", text=rendered)
+        jobs.append(yaml.safe_load(rendered)["metadata"]["name"])
 
     def running() -> list[Any]:
         return [p for p in pods_of(demo, MIGRATION, images.slow) if p["status"]["phase"] == "Running"]
@@ -162,11 +165,9 @@ def test_two_migrations_at_once_take_turns_and_an_eviction_does_not_count(
     demo.kubectl(
         "create", "--raw", f"/api/v1/namespaces/{demo.name}/pods/{name}/eviction", "-f", "-", text=eviction
     )
-    for suffix in ("one", "two"):
-        demo.kubectl(
-            "wait", "--for=condition=Complete", f"job/demo-task-service-migrate-{suffix}", "--timeout=120s"
-        )
+    for job in jobs:
+        demo.kubectl("wait", "--for=condition=Complete", f"job/{job}", "--timeout=120s")
     assert demo.sql("SELECT version_num FROM alembic_version") == ["e2e_slow"]
-    jobs = [job for job in demo.get("jobs", MIGRATION) if job["metadata"]["name"].endswith(("one", "two"))]
-    assert [(job["status"]["succeeded"], job["status"].get("failed", 0)) for job in jobs] == [(1, 0), (1, 0)]
-    demo.kubectl("delete", "job", "demo-task-service-migrate-one", "demo-task-service-migrate-two")
+    ended = [each["status"] for each in demo.get("jobs", MIGRATION) if each["metadata"]["name"] in jobs]
+    assert [(status["succeeded"], status.get("failed", 0)) for status in ended] == [(1, 0), (1, 0)]
+    demo.kubectl("delete", "job", *jobs)
