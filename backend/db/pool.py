@@ -104,7 +104,7 @@ class ConnectionPool:
             self._opened_at.pop(connection, None)
         else:
             self._idle.append((connection, now))
-            if self._expiry is None:
+            if self._expiry is None and self._max_idle_seconds:
                 self._expiry = self._loop.call_later(self._max_idle_seconds, self._expire)
         self._turns.give_back()
 

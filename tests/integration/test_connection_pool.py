@@ -55,6 +55,15 @@ async def test_the_connection_that_was_used_last_is_lent_first(database_url: str
         assert (pool.size, pool.idle_size) == (2, 2)
 
 
+async def test_idle_time_of_zero_keeps_connections_open(database_url: str) -> None:
+    async with pool_of(database_url, max_idle_seconds=0) as pool:
+        connection = await pool.acquire()
+        pool.release(connection)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert (pool.idle_size, connection.is_closed()) == (1, False)
+
+
 async def test_who_finds_none_free_in_time_is_told(database_url: str) -> None:
     async with pool_of(database_url, max_size=1, timeout_seconds=0.1) as pool:
         borrowed = await pool.acquire()
