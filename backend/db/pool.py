@@ -31,7 +31,7 @@ class ConnectionPool:
     Args:
         connect: Opens a connection.
         max_size: Most connections at once, at least 1.
-        max_idle_seconds: A connection that nobody asked for during this time is closed.
+        max_idle_seconds: A connection that nobody asked for during this time is closed; 0 keeps it open.
         timeout_seconds: Longest wait for a connection, its opening included.
         connect_timeout_seconds: Longest opening of a connection; None for what is left of `timeout_seconds`.
     """
