@@ -48,7 +48,7 @@ COPY --chown=10001:10001 backend backend
 RUN --mount=type=cache,target=/tmp/uv,uid=10001,gid=10001 uv pip install --no-deps --editable .
 EXPOSE 8000 9000
 ENTRYPOINT ["task-service"]
-CMD ["reload"]
+CMD ["dev", "--reload"]
 
 FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.1.0
@@ -73,6 +73,6 @@ USER 10001:10001
 EXPOSE 8000 9000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --start-interval=1s \
-    CMD ["python", "-m", "backend.process.probe"]
+    CMD ["python", "-m", "backend.platform.server.healthcheck"]
 ENTRYPOINT ["task-service"]
 CMD ["serve"]

@@ -53,10 +53,10 @@ docs: .venv/installed ## Write what is made of the code: the contract, the setti
 	$(RUN) python -m deploy.chart_readme
 
 rules: .venv/installed ## Write the alerts for a Prometheus without its operator, from the chart's (needs helm)
-	$(RUN) python -m deploy.plain_rules
+	$(RUN) python -m deploy.render_rules
 
 pictures: .venv/installed ## Draw the dashboards from the Prometheus of `docker compose` into docs/images
-	$(RUN) python -m deploy.dashboard_pictures
+	$(RUN) python -m deploy.render_dashboards
 
 drill: .venv/installed ## Have the service of `docker compose` be busy, fail and be slow, to see the boards move
 	@$(RUN) python -m deploy.drill --compose

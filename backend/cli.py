@@ -1,152 +1,101 @@
-"""`task-service`: what people and machines run."""
+"""`task-service`: the command line of production, and of the development tools where they are installed."""
 
 import asyncio
 import json
 import os
 import signal
-import socket
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
-from typing import Annotated, override
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from typing import Annotated
 
 import typer
-import uvicorn
 
-from backend.auth.development_token import make_token
-from backend.commands.banner import banner
-from backend.commands.config import config
-from backend.commands.duration import parse_duration
-from backend.commands.loadtest import loadtest
-from backend.commands.reload import reload
-from backend.commands.seed import seed
-from backend.config import (
-    ConfigurationError,
-    DatabaseSettings,
-    Settings,
-    load_database_settings,
-    load_settings,
-)
-from backend.db.address import check_addresses, migration_parameters, parse_address, service_parameters
-from backend.db.embedded import embedded_postgres, running_embedded_postgres
-from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
-from backend.db.schema import SchemaState
-from backend.db.schema_probe import probe_schema_at
+from backend.config import Settings, load_settings
+from backend.db.schema import SCHEMA
 from backend.main import create_app
-from backend.observability.otel_variables import IGNORED_AT_IMPORT
-from backend.process.listener import PortTaken, check_address, open_listener
-from backend.process.protocol import BoundedHttpProtocol
+from backend.platform.errors import ConfigurationError
+from backend.platform.observability.otel_variables import IGNORED_AT_IMPORT
+from backend.platform.postgres.dsn import check_dsns, migration_parameters, parse_dsn, service_parameters
+from backend.platform.postgres.rollout import (
+    MigrationFailed,
+    SchemaWaitTimeout,
+    migrate_with_retry,
+    wait_until_migrated,
+)
+from backend.platform.postgres.schema import SchemaState
+from backend.platform.postgres.schema_probe import probe_schema_at
+from backend.platform.server.listener import check_address
+from backend.platform.settings.base import load
+from backend.platform.settings.database import DatabaseSettings
+from backend.platform.settings.report import describe_settings, settings_table
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
-app.command()(config)
-app.command()(seed)
-app.command()(loadtest)
-app.command()(reload)
 
-
-class _DevelopmentServer(uvicorn.Server):
-    """Says how to call the service, once it can be called."""
-
-    def __init__(self, config: uvicorn.Config, banner: str) -> None:
-        super().__init__(config)
-        self._banner = banner
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            typer.echo(self._banner)
-
-
-@app.command()
-def dev(
-    port: Annotated[
-        int | None, typer.Option(help="Port to listen on. Default: PORT, or a free one if it is taken.")
-    ] = None,
-) -> None:
-    """Run the service for development: migrate, serve, and print a ready curl. Ctrl-C stops it all."""
-    settings = load_settings()
-    if settings.environment != "development":
-        raise ConfigurationError(
-            "`task-service dev` is for ENVIRONMENT=development; use `task-service serve`"
-        )
-    wanted = settings.port if port is None else port
-    with (
-        _listen(settings.host, wanted, strict=port is not None) as listener,
-        running_embedded_postgres(settings.data_dir) if settings.uses_embedded_database else nullcontext(),
-    ):
-        bound_port = listener.getsockname()[1]
-        application = create_app(settings)
-        if not settings.uses_embedded_database:
-            asyncio.run(_migrate(settings, "head", patience=0))
-        config = uvicorn.Config(
-            application, http=BoundedHttpProtocol, log_level=settings.log_level.lower(), access_log=False
-        )
-        server = _DevelopmentServer(config, banner(settings, bound_port))
-        with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
-            server.run(sockets=[listener])
-        if not server.started:
-            raise typer.Exit(1)
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0, help="Seconds during which a failure is retried; 0 tries once.")
+]
 
 
 @app.command()
 def serve() -> None:
     """Run the service for production: workers under Gunicorn. Migrate first; SIGTERM ends it."""
     settings = load_settings()
-    check_addresses(settings)
+    check_dsns(settings)
     for port in (settings.port, settings.ops_port):
         if port is not None:
             check_address(settings.host, port)
     if settings.uses_embedded_database:
+        from backend.devtools.embedded_postgres import running_embedded_postgres  # noqa: PLC0415 - optional
+
         with running_embedded_postgres(settings.data_dir):
-            pass  # what is wrong with it is seen here; the workers start it again
+            pass  # reports a defect once, before each worker would; the workers start it again
     else:
-        schema = asyncio.run(probe_schema_at(settings))
+        schema = asyncio.run(probe_schema_at(settings, SCHEMA))
         if schema and schema.defect:
             raise ConfigurationError(schema.defect)
         if schema and schema.state is SchemaState.BEHIND:
             raise ConfigurationError("the database's schema is behind: run `task-service migrate` first")
-        if schema is None:  # its requests answer 503 until it is there
+        if schema is None:  # requests get 503 until it answers
             typer.echo("task-service: the database does not answer yet", err=True)
     for variable, reason in IGNORED_AT_IMPORT:  # the new interpreter gets the environment without them
         _report(f"{variable} is ignored: it {reason}")
     sys.stdout.flush()
-    # A new interpreter: whether workers share their metrics is decided when the library is imported.
-    arguments = ["-m", "gunicorn", "--config", "python:backend.process.gunicorn_conf", "backend.main:app"]
+    # A new interpreter: whether workers share their metrics is decided when prometheus_client is imported.
+    config = "python:backend.platform.server.gunicorn_conf"
+    arguments = ["-m", "gunicorn", "--config", config, "backend.main:app"]
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is the point
-
-
-Patience = Annotated[float, typer.Option("--patience", min=0, help="Seconds to try again; 0 tries once.")]
 
 
 @app.command()
 def migrate(
     revision: Annotated[str, typer.Argument(help="Alembic revision to reach.")] = "head",
-    patience: Patience = 60.0,
+    timeout: Timeout = 60.0,
 ) -> None:
     """Bring the database to this release's schema. A database that is ahead is left as it is.
 
     Exit codes: 1, the database did not answer in time; 2, a setting, the role or the database has to be
     corrected; 3, the migration itself failed and would fail again.
     """
-    typer.echo(asyncio.run(_migrate(load_database_settings(), revision, patience)))
+    typer.echo(asyncio.run(_migrate(load(DatabaseSettings), revision, timeout)))
 
 
 @app.command()
-def gate(patience: Patience = 600.0) -> None:
+def wait_for_schema(timeout: Timeout = 600.0) -> None:
     """Wait until the database has this release's schema, or a later one: the step before `serve`.
 
-    Exit codes: 1, it had not in time; 2, a setting, the role or the database has to be corrected.
+    Exit codes: 1, it did not in time; 2, a setting, the role or the database has to be corrected.
     """
-    settings = load_database_settings()
+    settings = load(DatabaseSettings)
     if settings.uses_embedded_database:
-        return  # it is migrated where it is started
-    check_addresses(settings)
+        return  # the service migrates it when it starts it
+    check_dsns(settings)
     waiting = wait_until_migrated(
         service_parameters(settings),
-        patience_seconds=patience,
+        SCHEMA,
+        timeout_seconds=timeout,
         report=_report,
         may_write_users=settings.may_write_users,
     )
@@ -154,14 +103,20 @@ def gate(patience: Patience = 600.0) -> None:
 
 
 @app.command()
-def token(
-    user: Annotated[str, typer.Option(help="The token's `sub`.")] = "developer",
-    expires: Annotated[
-        int, typer.Option(parser=parse_duration, metavar="TIME", help="Such as 3600, 15m, 1h or 7d.")
-    ] = "1d",  # type: ignore[assignment]  # the parser's input
+def config(
+    *,
+    table: Annotated[
+        bool, typer.Option("--table", help="Describe every variable instead, in Markdown.")
+    ] = False,
 ) -> None:
-    """Print a development token."""
-    typer.echo(make_token(load_settings(), user, lifetime_seconds=expires))
+    """Print the settings in force, secrets masked."""
+    if table:
+        lines = settings_table(Settings)
+    else:
+        settings = load_settings()
+        check_dsns(settings)
+        lines = describe_settings(settings)
+    typer.echo("\n".join(lines))
 
 
 @app.command()
@@ -170,40 +125,36 @@ def openapi() -> None:
     typer.echo(json.dumps(create_app(Settings.model_construct()).openapi(), indent=2, ensure_ascii=False))
 
 
+if find_spec("backend.devtools") is not None:
+    from backend.devtools import commands
+
+    app.add_typer(commands.app)
+
+
 def main() -> None:
-    """Run the command line; each failure that is foreseen is one sentence and an exit code of its own."""
-    # As a container's first process nothing would end us otherwise: the kernel's default does not apply to it.
+    """Run the command line; each expected failure is one sentence and an exit code of its own."""
+    # The kernel's default action does not apply to the first process of a container.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
-    except (ConfigurationError, WaitedInVain, MigrationFailed) as error:
+    except (ConfigurationError, SchemaWaitTimeout, MigrationFailed) as error:
         typer.echo(f"task-service: {error}", err=True)
-        sys.exit(2 if isinstance(error, ConfigurationError) else 1 if isinstance(error, WaitedInVain) else 3)
+        sys.exit({SchemaWaitTimeout: 1, MigrationFailed: 3}.get(type(error), 2))
 
 
-async def _migrate(settings: DatabaseSettings, revision: str, patience: float) -> str:
+async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: float) -> str:
     async with AsyncExitStack() as stack:
-        check_addresses(settings)
+        check_dsns(settings)
         if settings.uses_embedded_database:
-            address = parse_address(await stack.enter_async_context(embedded_postgres(settings.data_dir)))
+            from backend.devtools.embedded_postgres import embedded_postgres  # noqa: PLC0415 - optional
+
+            address = parse_dsn(await stack.enter_async_context(embedded_postgres(settings.data_dir)))
         else:
             address = migration_parameters(settings)
-        return await migrate_patiently(address, revision=revision, patience_seconds=patience, report=_report)
+        return await migrate_with_retry(
+            address, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
+        )
 
 
 def _report(sentence: str) -> None:
     typer.echo(f"task-service: {sentence}", err=True)
-
-
-@contextmanager
-def _listen(host: str, port: int, *, strict: bool) -> Iterator[socket.socket]:
-    """Listen on the port, or on a free one when it is taken and nobody insists on it."""
-    try:
-        listener = open_listener(host, port)
-    except PortTaken:
-        if strict:
-            raise
-        listener = open_listener(host, 0)
-        typer.echo(f"Port {port} is taken; serving on {listener.getsockname()[1]} instead.")
-    with listener:
-        yield listener

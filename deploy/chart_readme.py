@@ -16,7 +16,7 @@ _HEAD = """# The chart of the task service
 To try it out, with a PostgreSQL of its own whose data lives as long as its pod:
 
 ```sh
-helm install demo charts/task-service --set database.embedded=true
+helm install demo charts/task-service --set database.embedded.enabled=true
 ```
 
 In production, with the PostgreSQL URL and the tokens' shared secret in Secrets of yours:

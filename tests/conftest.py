@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from backend import environment
 from backend.config import Settings
+from backend.platform.settings import environment
 from tests.support.database import Server, run_server
 from tests.support.service import RunningService, User, running_service, service_settings
 

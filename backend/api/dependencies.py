@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ValidationError
 
-from backend.api.faults import FaultInjector
-from backend.api.preconditions import precondition
-from backend.api.problems import HttpError, invalid_values
-from backend.auth.principal import Principal
-from backend.errors import InvalidInput, InvalidValue, NotOwner
-from backend.schemas.precondition import Precondition
+from backend.errors import PathUserMismatch
+from backend.platform.auth.principal import Principal
+from backend.platform.concurrency.precondition import Precondition
+from backend.platform.errors import InvalidInput, InvalidValue
+from backend.platform.http.canonical_int import CANONICAL_INT
+from backend.platform.http.conditional_requests import parse_preconditions
+from backend.platform.http.problem_details import HttpError, validation_error
 from backend.schemas.task import TaskCreate, TaskUpdate
-from backend.schemas.whole_number import IN_DIGITS
 from backend.services.task_service import TaskService
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 
 _IDEMPOTENCY_KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 
-TaskIdPath = Annotated[int, Path(ge=1, le=2**63 - 1, description="The task's number."), IN_DIGITS]
+TaskIdPath = Annotated[int, Path(ge=1, le=2**63 - 1, description="The task's number."), CANONICAL_INT]
 
 
 async def owner(
@@ -39,7 +39,7 @@ async def owner(
     """Return the caller, who must be the user in the path; nothing is read from the database before."""
     principal: Principal = request.state.principal
     if principal.user_id != user_id:
-        raise NotOwner("The path names another user than your token does.")
+        raise PathUserMismatch("The path names another user than your token does.")
     return principal
 
 
@@ -49,15 +49,15 @@ OwnerDep = Annotated[Principal, Depends(owner)]
 async def task_service(request: Request) -> TaskService:
     """Return the worker's task service, after the failure or delay that the operator asked for."""
     state = request.scope["app"].state
-    faults: FaultInjector = state.faults
-    await faults.strike()
+    if state.inject_fault is not None:
+        await state.inject_fault()
     service: TaskService = state.task_service
     return service
 
 
 async def read_precondition(request: Request) -> Precondition:
     """Return what `If-Match` and `If-None-Match` ask."""
-    return precondition(request.headers)
+    return parse_preconditions(request.headers)
 
 
 async def idempotency_key(request: Request) -> str | None:
@@ -101,7 +101,7 @@ async def _read[Model: BaseModel](request: Request, model: type[Model]) -> Model
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise invalid_values(error.errors(include_url=False, include_input=False), "/body") from None
+        raise validation_error(error.errors(include_url=False, include_input=False), "/body") from None
 
 
 IdempotencyKeyDep = Annotated[str | None, Depends(idempotency_key)]

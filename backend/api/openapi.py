@@ -10,29 +10,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from backend.api.problems import MEDIA_TYPE
-from backend.schemas.problem import Problem
+from backend.platform.http.problem_details import MEDIA_TYPE
+from backend.platform.http.problem_schema import Problem
 from backend.schemas.task import TaskCreate, TaskUpdate
 
-__all__ = ["DESCRIPTION", "RESPONSE_HEADERS", "install", "operation_id", "version"]
+__all__ = ["DESCRIPTION", "install", "operation_id", "version"]
 
 DESCRIPTION: Final = """The tasks of one user at a time, kept in PostgreSQL.
 
 Send the token of your Better Auth frontend as `Authorization: Bearer <token>`; its `sub` is the
 `{user_id}` of every path. Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem."""
-
-RESPONSE_HEADERS: Final = [
-    "Allow",
-    "ETag",
-    "Link",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "WWW-Authenticate",
-    "X-Request-ID",
-]
-"""Those that a browser's frontend may read."""
 
 _RETRY_AFTER: Final = {"Retry-After": "Seconds to wait before trying again."}
 _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {

@@ -9,12 +9,13 @@ import msgspec
 
 from backend.db import task_statements as tasks
 from backend.db import user_statements as users
-from backend.db.database import Database
-from backend.db.statement import Connection, Statement
-from backend.errors import IdempotencyKeyInProgress, IdempotencyKeyReused, UserNotRegistered
+from backend.errors import UserNotRegistered
 from backend.models.task import USER_FOREIGN_KEY
-from backend.schemas.precondition import Precondition
-from backend.schemas.task import StoredTask, TaskCreate, TaskRecord, TaskUpdate
+from backend.platform.concurrency.precondition import Precondition
+from backend.platform.errors import IdempotencyKeyInProgress, IdempotencyKeyReused
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.statement import Connection, Statement
+from backend.schemas.task import TaskCreate, TaskRow, TaskUpdate, VersionedTask
 from backend.schemas.task_page import Position, TaskQuery
 
 __all__ = ["TaskRepository"]
@@ -34,7 +35,7 @@ class TaskRepository:
 
     async def list(
         self, user_id: str, query: TaskQuery, *, after: Position | None, row_count: int
-    ) -> list[TaskRecord]:
+    ) -> list[TaskRow]:
         """Return up to `row_count` tasks in the query's order, those behind `after` only."""
         order = query.order or "desc"
         filtered, continued = query.completed is not None, after is not None
@@ -49,30 +50,34 @@ class TaskRepository:
             )
             values["after_id"] = after.id
         if query.search:
-            near = tasks.search_near(query.sort, order, filtered=filtered, continued=continued)
-            rows = await self._database.fetch(near, may_repeat=True, **values)
-            matching = [TaskRecord(*row[:-2]) for row in rows if row["matches"]]
+            near = tasks.search_window(query.sort, order, filtered=filtered, continued=continued)
+            rows = await self._database.fetch(near, retry_on_disconnect=True, **values)
+            matching = [TaskRow(*row[:-2]) for row in rows if row["matches"]]
             if len(matching) == row_count or not (rows and rows[-1]["ends"]):
                 return matching
         page = tasks.select_page(
             query.sort, order, filtered=filtered, searching=bool(query.search), continued=continued
         )
         # A rare text is found by its trigrams, a common one in the list's order: only the text tells which.
-        rows = await self._database.fetch(page, may_repeat=True, replan=bool(query.search), **values)
-        return [TaskRecord(*row) for row in rows]
+        rows = await self._database.fetch(
+            page, retry_on_disconnect=True, custom_plan=bool(query.search), **values
+        )
+        return [TaskRow(*row) for row in rows]
 
-    async def get(self, user_id: str, task_id: int) -> StoredTask | None:
+    async def get(self, user_id: str, task_id: int) -> VersionedTask | None:
         """Return the task, or None where this user has no such task."""
         return _stored(
-            await self._database.fetch(tasks.GET, may_repeat=True, user_id=user_id, task_id=task_id)
+            await self._database.fetch(tasks.GET, retry_on_disconnect=True, user_id=user_id, task_id=task_id)
         )
 
     async def version(self, user_id: str, task_id: int) -> int | None:
         """Return the task's version, or None where this user has no such task."""
-        rows = await self._database.fetch(tasks.VERSION, may_repeat=True, user_id=user_id, task_id=task_id)
+        rows = await self._database.fetch(
+            tasks.VERSION, retry_on_disconnect=True, user_id=user_id, task_id=task_id
+        )
         return rows[0][0] if rows else None
 
-    async def create(self, user_id: str, new: TaskCreate) -> StoredTask:
+    async def create(self, user_id: str, new: TaskCreate) -> VersionedTask:
         """Write a new task.
 
         Raises:
@@ -81,7 +86,7 @@ class TaskRepository:
         rows = await self._database.fetch(tasks.INSERT, **_new(user_id, new))
         return _row(rows[0])
 
-    async def create_once(self, user_id: str, new: TaskCreate, key: str) -> tuple[StoredTask, bool]:
+    async def create_idempotent(self, user_id: str, new: TaskCreate, key: str) -> tuple[VersionedTask, bool]:
         """Write a new task, unless `key` has already written one: then return that one as it was.
 
         Args:
@@ -99,7 +104,7 @@ class TaskRepository:
         """
         fingerprint = hashlib.sha256(new.model_dump_json().encode()).digest()
 
-        async def work(connection: Connection) -> tuple[StoredTask, bool]:
+        async def work(connection: Connection) -> tuple[VersionedTask, bool]:
             async def run(statement: Statement, **values: Any) -> list[asyncpg.Record]:
                 return await statement.fetch(connection, {"user_id": user_id, "key": key} | values)
 
@@ -110,8 +115,8 @@ class TaskRepository:
             if found := await run(users.FIND_KEY):
                 if found[0]["fingerprint"] != fingerprint:
                     raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
-                return msgspec.json.decode(found[0]["answer"], type=StoredTask), False
-            await run(users.FORGET_EXPIRED_KEYS)
+                return msgspec.json.decode(found[0]["answer"], type=VersionedTask), False
+            await run(users.DELETE_EXPIRED_KEYS)
             stored = _row((await run(tasks.INSERT, **_new(user_id, new)))[0])
             await run(users.STORE_KEY, fingerprint=fingerprint, answer=msgspec.json.encode(stored))
             return stored, True
@@ -120,7 +125,7 @@ class TaskRepository:
 
     async def update(
         self, user_id: str, task_id: int, change: TaskUpdate, precondition: Precondition
-    ) -> StoredTask | None:
+    ) -> VersionedTask | None:
         """Change the fields that `change` has, or return None where no task meets all of it."""
         values: dict[str, Any] = {}
         for name in TaskUpdate.model_fields:
@@ -128,7 +133,7 @@ class TaskRepository:
             values[f"set_{name}"] = name in change.model_fields_set
         return await self._write(tasks.UPDATE, user_id, task_id, precondition, **values)
 
-    async def complete(self, user_id: str, task_id: int, precondition: Precondition) -> StoredTask | None:
+    async def complete(self, user_id: str, task_id: int, precondition: Precondition) -> VersionedTask | None:
         """Flip `completed`, or return None where no task meets all of it."""
         return await self._write(tasks.COMPLETE, user_id, task_id, precondition)
 
@@ -138,7 +143,7 @@ class TaskRepository:
 
     async def _write(
         self, statement: Statement, user_id: str, task_id: int, precondition: Precondition, **values: Any
-    ) -> StoredTask | None:
+    ) -> VersionedTask | None:
         return _stored(
             await self._database.fetch(statement, **_target(user_id, task_id, precondition), **values)
         )
@@ -152,9 +157,9 @@ def _target(user_id: str, task_id: int, precondition: Precondition) -> dict[str,
     return {
         "user_id": user_id,
         "task_id": task_id,
-        "required": precondition.required,
-        "excluded": precondition.excluded,
-        "excludes_all": precondition.excludes_all,
+        "if_match": precondition.if_match,
+        "if_none_match": precondition.if_none_match,
+        "if_none_match_any": precondition.if_none_match_any,
     }
 
 
@@ -162,12 +167,12 @@ def _new(user_id: str, new: TaskCreate) -> dict[str, Any]:
     return {"user_id": user_id} | new.model_dump()
 
 
-def _row(row: asyncpg.Record) -> StoredTask:
+def _row(row: asyncpg.Record) -> VersionedTask:
     *fields, version = row
-    return StoredTask(TaskRecord(*fields), version)
+    return VersionedTask(TaskRow(*fields), version)
 
 
-def _stored(rows: list[asyncpg.Record]) -> StoredTask | None:
+def _stored(rows: list[asyncpg.Record]) -> VersionedTask | None:
     return _row(rows[0]) if rows else None
 
 

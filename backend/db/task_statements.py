@@ -25,20 +25,20 @@ from sqlalchemy import (
     update,
 )
 
-from backend.db.statement import Statement
 from backend.models.task import SORT_KEYS, TASKS
+from backend.platform.postgres.statement import Statement
 from backend.schemas.task_page import Order, Sort
 
-__all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "search_near", "select_page"]
+__all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "search_window", "select_page"]
 
-_NEAR_ROWS = 100
+SCAN_WINDOW_ROWS = 100
 """How many tasks a search reads before it thinks of an index: some 0.15 ms of PostgreSQL's time."""
 
 _COLUMNS = [
     TASKS.c[name]
     for name in ("id", "user_id", "title", "description", "completed", "created_at", "updated_at")
 ]
-"""In the order of `TaskRecord`."""
+"""In the order of `TaskRow`."""
 
 _COLUMNS_AND_VERSION = [*_COLUMNS, TASKS.c.version]
 
@@ -50,18 +50,18 @@ def _parameter(name: str, type_: Any) -> BindParameter[Any]:
 _user_id = _parameter("user_id", Text)
 _is_the_task = (TASKS.c.user_id == _user_id) & (TASKS.c.id == _parameter("task_id", BigInteger))
 
-_required = _parameter("required", ARRAY(BigInteger))
-_excluded = _parameter("excluded", ARRAY(BigInteger))
+_if_match = _parameter("if_match", ARRAY(BigInteger))
+_if_none_match = _parameter("if_none_match", ARRAY(BigInteger))
 # If-Match and If-None-Match are decided by the statement that writes, so that no other write comes between.
 _meets_precondition = (
-    or_(_required.is_(None), TASKS.c.version == func.any(_required))
-    & or_(_excluded.is_(None), TASKS.c.version != func.all(_excluded))
-    & ~_parameter("excludes_all", Boolean)
+    or_(_if_match.is_(None), TASKS.c.version == func.any(_if_match))
+    & or_(_if_none_match.is_(None), TASKS.c.version != func.all(_if_none_match))
+    & ~_parameter("if_none_match_any", Boolean)
 )
 _touch = {"version": TASKS.c.version + 1, "updated_at": func.now()}
 
 
-def _replaced(name: str, type_: Any) -> ColumnElement[Any]:
+def _set_if_present(name: str, type_: Any) -> ColumnElement[Any]:
     return case((_parameter(f"set_{name}", Boolean), _parameter(name, type_)), else_=TASKS.c[name])
 
 
@@ -86,9 +86,9 @@ UPDATE = Statement(
     update(TASKS)
     .where(_is_the_task, _meets_precondition)
     .values(
-        title=_replaced("title", Text),
-        description=_replaced("description", Text),
-        completed=_replaced("completed", Boolean),
+        title=_set_if_present("title", Text),
+        description=_set_if_present("description", Text),
+        completed=_set_if_present("completed", Boolean),
         **_touch,
     )
     .returning(*_COLUMNS_AND_VERSION),
@@ -125,7 +125,7 @@ def select_page(sort: Sort, order: Order, *, filtered: bool, searching: bool, co
 
 
 @cache
-def search_near(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Statement:
+def search_window(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Statement:
     """Return the statement that searches the next 100 tasks only, which costs little whatever the text is.
 
     Its rows have two columns more than a task: whether it `matches`, and whether the search `ends` here. A row of
@@ -145,10 +145,10 @@ def search_near(sort: Sort, order: Order, *, filtered: bool, continued: bool) ->
         )
         .order_by(*ordering)
         # Not a parameter: the plan that is kept for all values must know it.
-        .limit(literal_column(str(_NEAR_ROWS)))
+        .limit(literal_column(str(SCAN_WINDOW_ROWS)))
         .subquery()
     )
-    ends = near.c.place == literal_column(str(_NEAR_ROWS))
+    ends = near.c.place == literal_column(str(SCAN_WINDOW_ROWS))
     # To compare a text costs more than all the rest, and only the last row may be here without having it.
     matches = case((ends, _has_pattern(near.c)), else_=true())
     return Statement(

@@ -8,12 +8,12 @@ from typing import Literal
 import structlog
 
 from backend.db import user_statements as users
-from backend.db.database import Database
-from backend.db.statement import Connection
 from backend.errors import UserNotRegistered
-from backend.models.idempotency_key import IDEMPOTENCY_KEYS
 from backend.models.task import TASKS
 from backend.models.user import USERS
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.idempotency_key import IDEMPOTENCY_KEYS
+from backend.platform.postgres.statement import Connection
 
 __all__ = ["UserRepository", "UsersTable", "UsersTableOwner"]
 

@@ -15,11 +15,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from backend.db.statement import Statement
-from backend.models.idempotency_key import IDEMPOTENCY_KEYS
 from backend.models.user import USERS
+from backend.platform.postgres.idempotency_key import IDEMPOTENCY_KEYS
+from backend.platform.postgres.statement import Statement
 
-__all__ = ["FIND_KEY", "FORGET_EXPIRED_KEYS", "INSERT_USER", "LOCK_KEY", "STORE_KEY"]
+__all__ = ["DELETE_EXPIRED_KEYS", "FIND_KEY", "INSERT_USER", "LOCK_KEY", "STORE_KEY"]
 
 _user_id = bindparam("user_id", type_=Text, required=True)
 _key = bindparam("key", type_=Text, required=True)
@@ -59,7 +59,7 @@ STORE_KEY = Statement(
     ),
 )
 
-FORGET_EXPIRED_KEYS = Statement(
+DELETE_EXPIRED_KEYS = Statement(
     "delete idempotency keys",
     delete(IDEMPOTENCY_KEYS).where(IDEMPOTENCY_KEYS.c.user_id == _user_id, _is_expired),
 )

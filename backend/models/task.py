@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from backend.config import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
+from backend.schemas.limits import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
 __all__ = ["SORT_KEYS", "TASKS", "USER_FOREIGN_KEY", "Task"]
 

@@ -13,19 +13,19 @@ from pydantic import (
     StringConstraints,
 )
 
-from backend.config import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
+from backend.schemas.limits import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
-__all__ = ["StoredTask", "TaskCreate", "TaskRecord", "TaskResponse", "TaskUpdate", "without_nul"]
+__all__ = ["TaskCreate", "TaskResponse", "TaskRow", "TaskUpdate", "VersionedTask", "reject_nul"]
 
 
-def without_nul(text: str) -> str:
+def reject_nul(text: str) -> str:
     """Refuse U+0000, which PostgreSQL cannot store."""
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
     return text
 
 
-_NoNul = AfterValidator(without_nul)
+_NoNul = AfterValidator(reject_nul)
 
 Title = Annotated[
     str,
@@ -41,7 +41,7 @@ Description = Annotated[
 ]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def omit_default(schema: dict[str, Any]) -> None:
     """Keep the default out of OpenAPI: a field left out stays as it is, which no default can say."""
     del schema["default"]
 
@@ -62,11 +62,11 @@ class TaskUpdate(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
     # Never null themselves: the default only marks what was left out (`model_fields_set`).
-    title: Title = Field(default=cast("str", None), json_schema_extra=_without_default)
+    title: Title = Field(default=cast("str", None), json_schema_extra=omit_default)
     description: Description | None = Field(
-        default=None, json_schema_extra=_without_default, description="null removes it."
+        default=None, json_schema_extra=omit_default, description="null removes it."
     )
-    completed: StrictBool = Field(default=cast("bool", None), json_schema_extra=_without_default)
+    completed: StrictBool = Field(default=cast("bool", None), json_schema_extra=omit_default)
 
 
 class TaskResponse(BaseModel):
@@ -95,7 +95,7 @@ class TaskResponse(BaseModel):
     updated_at: datetime
 
 
-class TaskRecord(msgspec.Struct, frozen=True, gc=False):
+class TaskRow(msgspec.Struct, frozen=True, gc=False):
     """A task as read from the database and written as JSON, once.
 
     The fields are those of `TaskResponse` in its order (a contract test holds the two
@@ -111,8 +111,8 @@ class TaskRecord(msgspec.Struct, frozen=True, gc=False):
     updated_at: datetime
 
 
-class StoredTask(msgspec.Struct, frozen=True, gc=False):
+class VersionedTask(msgspec.Struct, frozen=True, gc=False):
     """A task with the version from which its ETag is made."""
 
-    task: TaskRecord
+    task: TaskRow
     version: int

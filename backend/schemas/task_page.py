@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from backend.schemas.task import TaskRecord, TaskResponse, without_nul
-from backend.schemas.whole_number import IN_DIGITS
+from backend.platform.http.canonical_int import CANONICAL_INT
+from backend.schemas.task import TaskResponse, TaskRow, reject_nul
 
 __all__ = ["LIMIT_MAX", "Order", "Position", "Sort", "Status", "TaskPage", "TaskPageRecord", "TaskQuery"]
 
@@ -24,12 +24,12 @@ class TaskQuery(BaseModel):
 
     status: Status = Field("all", description="Which tasks: all, or by whether they are completed.")
     search: (
-        Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(without_nul)]
+        Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(reject_nul)]
         | None
     ) = Field(None, description="Only tasks with this text in title or description, in either case.")
     sort: Sort = Field("created_at", description="What to order by.")
     order: Order | None = Field(None, description="Default: newest first for times, `asc` for `title`.")
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX), IN_DIGITS] = Field(
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX), CANONICAL_INT] = Field(
         50, description="Most tasks in one page."
     )
     cursor: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
@@ -69,6 +69,6 @@ class TaskPage(BaseModel):
 class TaskPageRecord(msgspec.Struct, frozen=True):
     """A page as it is written as JSON; the fields are those of `TaskPage`."""
 
-    tasks: list[TaskRecord]
+    tasks: list[TaskRow]
     count: int
     next_cursor: str | None

@@ -8,23 +8,23 @@ from typing import assert_never
 
 import msgspec
 
-from backend.errors import InvalidInput, InvalidValue
-from backend.schemas.task import TaskRecord
+from backend.platform.errors import InvalidInput, InvalidValue
+from backend.schemas.task import TaskRow
 from backend.schemas.task_page import Position, Sort, TaskQuery
 
-__all__ = ["cursor_after", "position_of"]
+__all__ = ["decode_cursor", "encode_cursor"]
 
 _CHECK_BYTES = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def cursor_after(task: TaskRecord, user_id: str, query: TaskQuery) -> str:
+def encode_cursor(task: TaskRow, user_id: str, query: TaskQuery) -> str:
     """Return the cursor of the page that begins behind `task`."""
     payload = msgspec.msgpack.encode([_sort_key(task, query.sort), task.id])
     return base64.urlsafe_b64encode(_check(payload, user_id, query) + payload).rstrip(b"=").decode()
 
 
-def position_of(cursor: str, user_id: str, query: TaskQuery) -> Position:
+def decode_cursor(cursor: str, user_id: str, query: TaskQuery) -> Position:
     """Return where the cursor points.
 
     The check is no signature: whoever forges one merely names a place in a list of their own.
@@ -56,7 +56,7 @@ def _refused() -> InvalidInput:
     )
 
 
-def _sort_key(task: TaskRecord, sort: Sort) -> str | int:
+def _sort_key(task: TaskRow, sort: Sort) -> str | int:
     match sort:
         case "title":
             return task.title

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-from backend.observability.metrics import REGISTRY
+from backend.platform.observability.metrics import REGISTRY
 
 __all__ = ["tasks_completed", "tasks_created", "tasks_deleted"]
 

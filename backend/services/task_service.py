@@ -2,15 +2,16 @@
 
 from typing import NoReturn
 
-from backend.auth.principal import Principal
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
-from backend.errors import InvalidToken, PreconditionFailed, TaskNotFound, UserNotRegistered
-from backend.observability.tracing import service_span
-from backend.schemas.precondition import Precondition
-from backend.schemas.task import StoredTask, TaskCreate, TaskUpdate
+from backend.errors import TaskNotFound, UserNotRegistered
+from backend.platform.auth.principal import Principal
+from backend.platform.concurrency.precondition import Precondition
+from backend.platform.errors import InvalidToken, PreconditionFailed
+from backend.platform.observability.tracing import service_span
+from backend.schemas.task import TaskCreate, TaskUpdate, VersionedTask
 from backend.schemas.task_page import TaskPageRecord, TaskQuery
-from backend.services.cursor import cursor_after, position_of
+from backend.services.cursor import decode_cursor, encode_cursor
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 
 __all__ = ["TaskService"]
@@ -38,15 +39,15 @@ class TaskService:
             InvalidInput: The cursor is not one of this list.
         """
         with service_span("list tasks"):
-            after = position_of(query.cursor, owner.user_id, query) if query.cursor else None
+            after = decode_cursor(query.cursor, owner.user_id, query) if query.cursor else None
             # One more than asked for tells whether there is a next page.
             found = await self._repository.list(owner.user_id, query, after=after, row_count=query.limit + 1)
             tasks = found[: query.limit]
             has_more = len(found) > query.limit
-            next_cursor = cursor_after(tasks[-1], owner.user_id, query) if has_more else None
+            next_cursor = encode_cursor(tasks[-1], owner.user_id, query) if has_more else None
             return TaskPageRecord(tasks, len(tasks), next_cursor)
 
-    async def get(self, owner: Principal, task_id: int, precondition: Precondition) -> StoredTask:
+    async def get(self, owner: Principal, task_id: int, precondition: Precondition) -> VersionedTask:
         """Return the task.
 
         Raises:
@@ -57,15 +58,15 @@ class TaskService:
             stored = await self._repository.get(owner.user_id, task_id)
             if stored is None:
                 raise _not_found(task_id)
-            if precondition.requires_other(stored.version):
+            if precondition.fails_if_match(stored.version):
                 raise _changed()
             return stored
 
-    async def create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> StoredTask:
+    async def create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> VersionedTask:
         """Write a new task, once for each idempotency key.
 
         Raises:
-            IdempotencyKeyInProgress, IdempotencyKeyReused: See `TaskRepository.create_once`.
+            IdempotencyKeyInProgress, IdempotencyKeyReused: See `TaskRepository.create_idempotent`.
             InvalidToken: The frontend, whose table `users` is, has no such user any more.
             UserNotRegistered: The owner has no row in `users` and it cannot be written.
         """
@@ -80,7 +81,7 @@ class TaskService:
 
     async def update(
         self, owner: Principal, task_id: int, change: TaskUpdate, precondition: Precondition
-    ) -> StoredTask:
+    ) -> VersionedTask:
         """Change the fields that `change` has.
 
         Raises:
@@ -91,7 +92,7 @@ class TaskService:
             stored = await self._repository.update(owner.user_id, task_id, change, precondition)
             return stored or await self._refuse(owner, task_id, precondition)
 
-    async def complete(self, owner: Principal, task_id: int, precondition: Precondition) -> StoredTask:
+    async def complete(self, owner: Principal, task_id: int, precondition: Precondition) -> VersionedTask:
         """Flip `completed`. Raises as `update` does."""
         with service_span("complete task"):
             stored = await self._repository.complete(owner.user_id, task_id, precondition)
@@ -107,18 +108,18 @@ class TaskService:
                 await self._refuse(owner, task_id, precondition)
             tasks_deleted.inc()
 
-    async def _create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> StoredTask:
+    async def _create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> VersionedTask:
         if idempotency_key is None:
             stored, is_new = await self._repository.create(owner.user_id, new), True
         else:
-            stored, is_new = await self._repository.create_once(owner.user_id, new, idempotency_key)
+            stored, is_new = await self._repository.create_idempotent(owner.user_id, new, idempotency_key)
         if is_new:  # a replayed answer is no second task
             tasks_created.inc()
         return stored
 
     async def _refuse(self, owner: Principal, task_id: int, precondition: Precondition) -> NoReturn:
         """Say why nothing was written: no task, or not at the version asked for."""
-        if precondition.is_empty or await self._repository.version(owner.user_id, task_id) is None:
+        if precondition.is_unconditional or await self._repository.version(owner.user_id, task_id) is None:
             raise _not_found(task_id)
         raise _changed()
 

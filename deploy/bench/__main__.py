@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from deploy.bench.footprint import footprint
-from deploy.bench.growth import growth
 from deploy.bench.overload import overload
 from deploy.bench.regress import regress
 from deploy.bench.report import table, write_chart
 from deploy.bench.runner import Place, compare, prepare
-from deploy.bench.size import size
+from deploy.bench.scaling import growth
+from deploy.bench.table_size import size
 from deploy.bench.variants import ROUTES, VARIANTS
 
 __all__ = ["main"]

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from backend.db.address import parse_address
-from backend.db.connection import open_connection
-from backend.db.embedded import embedded_postgres
-from backend.db.migration import migrate
+from backend.db.schema import SCHEMA
 from backend.db.task_statements import GET, INSERT, select_page
+from backend.devtools.embedded_postgres import embedded_postgres
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.dsn import parse_dsn
+from backend.platform.postgres.migration import migrate
 from deploy.bench.variants import SERVER_CORES
 
 __all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
@@ -32,8 +33,8 @@ _SCRIPTS = {
 async def filled_database(folder: Path) -> AsyncIterator[str]:
     """Yield the URL of a migrated database: task n of user u has the id (u - 1) * TASKS_PER_USER + n."""
     async with embedded_postgres(folder, _SETTINGS) as url:
-        await migrate(url)
-        connection = await open_connection(parse_address(url), timeout_seconds=60)
+        await migrate(url, SCHEMA)
+        connection = await open_connection(parse_dsn(url), timeout_seconds=60)
         await connection.execute(
             f"""
             INSERT INTO users (id, name, email)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.bench.database import filled_database, pgbench
 from deploy.bench.load import Sample, measure, write_script
-from deploy.bench.outside import Outside, run_outside
+from deploy.bench.stubs import Outside, run_outside
 from deploy.bench.variants import ROUTES, Server, Variant, run_server
 
 __all__ = ["Figures", "Place", "compare", "prepare"]

@@ -122,9 +122,9 @@ async def run_server(
     port, ops_port = _free_ports()
     folder = folder / variant.name.replace(", ", "-").replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    module = "backend.main:app" if variant.peer is None else f"deploy.bench.peers.{variant.peer}:app"
+    module = "backend.main:app" if variant.peer is None else f"deploy.bench.baselines.{variant.peer}:app"
     if variant.under_gunicorn:
-        arguments = ["gunicorn", "--config", "python:backend.process.gunicorn_conf", module]
+        arguments = ["gunicorn", "--config", "python:backend.platform.server.gunicorn_conf", module]
     else:
         arguments = ["uvicorn", module, "--no-access-log", "--port", str(port), "--log-level", "warning"]
     with (folder / "log").open("wb") as log:

@@ -16,10 +16,10 @@ from sqlalchemy.sql import ClauseElement, operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
 
 import backend.db
-from backend.db import statement as statement_module
-from backend.db.statement import Statement
 from backend.models.task import TASKS
 from backend.models.user import USERS
+from backend.platform.postgres import statement as statement_module
+from backend.platform.postgres.statement import Statement
 
 ROOT = Path(backend.db.__path__[0]).parent
 

@@ -6,7 +6,7 @@ import pytest
 
 from backend.config import Settings
 from backend.main import create_app
-from backend.observability.metrics import REGISTRY
+from backend.platform.observability.metrics import REGISTRY
 from tests.support.raw_http import exchange
 from tests.support.routes import endpoints
 from tests.support.service import RunningService, User

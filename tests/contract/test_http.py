@@ -2,7 +2,7 @@
 
 import asyncio
 
-from backend.observability.metrics import REGISTRY
+from backend.platform.observability.metrics import REGISTRY
 from tests.support.raw_http import exchange, open_connection, read_answer, status_of
 from tests.support.service import RunningService
 from tests.support.workers import until

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from pydantic import ConfigDict
 
-from backend.schemas.problem import Problem
+from backend.platform.http.problem_schema import Problem
 from tests.support.service import RunningService, User, running_service, service_settings
 
 ORIGIN = "http://localhost:3000"

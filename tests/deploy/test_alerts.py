@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from backend.observability.metrics import DURATION_BUCKETS
-from deploy.plain_rules import COMPOSE_RULES, COMPOSE_VALUES, plain_rules, rules
+from backend.platform.observability.metrics import DURATION_BUCKETS
+from deploy.render_rules import COMPOSE_RULES, COMPOSE_VALUES, render_rules, rules
 from tests.support.helm import CHART, render, require_helm
 from tests.support.prometheus import promtool, require_prometheus
 
@@ -29,11 +29,11 @@ def alerts(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_compose_has_the_rules_that_the_chart_renders() -> None:
-    assert COMPOSE_RULES.read_text() == plain_rules(COMPOSE_VALUES), "run `make rules`"
+    assert COMPOSE_RULES.read_text() == render_rules(COMPOSE_VALUES), "run `make rules`"
 
 
 def test_rules_are_found_to_be_right_by_promtool(tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(plain_rules(DEFAULT))
+    (tmp_path / "rules.yaml").write_text(render_rules(DEFAULT))
     promtool("check", "rules", "rules.yaml", folder=tmp_path)
 
 
@@ -93,7 +93,7 @@ def test_every_window_and_waiting_time_is_scaled_by_one_value() -> None:
 
 def test_objectives_are_values() -> None:
     slo = {"availability": 99.5, "days": 28, "latency": {"objective": 97.5, "thresholdSeconds": 1}}
-    text = plain_rules({**DEFAULT, "slo": slo})
+    text = render_rules({**DEFAULT, "slo": slo})
     assert "/ 0.005\n" in text
     assert "/ 0.025\n" in text
     assert 'le="1.0"' in text
@@ -113,7 +113,9 @@ def test_the_latency_objective_can_only_be_a_bound_of_the_histogram() -> None:
 
 
 def test_a_release_watches_only_itself() -> None:
-    objects = render("database.embedded=true", "monitoring.prometheusRule.enabled=true", release="mine")
+    objects = render(
+        "database.embedded.enabled=true", "monitoring.prometheusRule.enabled=true", release="mine"
+    )
     spec = objects["PrometheusRule", ""]["spec"]
     for group in spec["groups"]:
         for rule in group["rules"]:
@@ -134,7 +136,8 @@ def test_monitors_and_rules_name_the_same_job(kind: str, values: tuple[str, ...]
         "monitoring.prometheusRule.enabled=true",
     )
     objects = {
-        m["kind"]: m for m in render("database.embedded=true", *enabled, *values, release="mine").values()
+        m["kind"]: m
+        for m in render("database.embedded.enabled=true", *enabled, *values, release="mine").values()
     }
     (endpoint,) = objects[kind]["spec"]["podMetricsEndpoints" if kind == "PodMonitor" else "endpoints"]
     assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": job}]

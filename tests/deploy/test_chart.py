@@ -11,7 +11,7 @@ import yaml
 from tests.support.helm import CHART, Manifest, helm, render, render_text, require_helm
 
 PRODUCTION = ("database.existingSecret=database", "auth.existingSecret=auth")
-EMBEDDED = ("database.embedded=true",)
+EMBEDDED = ("database.embedded.enabled=true",)
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
 ROOT = CHART.parents[1]
 
@@ -158,7 +158,7 @@ def test_job_is_no_hook_and_stays() -> None:
 
 def test_gate_waits_as_long_as_the_migration_may_take() -> None:
     spec = pod(render(*PRODUCTION, "migrations.activeDeadlineSeconds=300")["Deployment", ""])
-    assert spec["initContainers"][0]["args"] == ["gate", "--patience", "300"]
+    assert spec["initContainers"][0]["args"] == ["wait-for-schema", "--timeout", "300"]
 
 
 def test_operators_port_is_in_no_service_that_users_reach() -> None:

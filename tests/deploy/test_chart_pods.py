@@ -83,8 +83,8 @@ DIFFERENCES = {
     ("embedded-database", "volumes", "data"): "its data",
 }  # fmt: skip
 CONTAINER_DIFFERENCES = {
-    ("gate", "resources"): "it asks the database one question",
-    ("gate", "mounts /run/app"): "it has no workers that share metrics",
+    ("wait-for-schema", "resources"): "it asks the database one question",
+    ("wait-for-schema", "mounts /run/app"): "it has no workers that share metrics",
     ("migrate", "resources"): "it is one process",
     ("migrate", "mounts /run/app"): "it has no workers that share metrics",
     ("migrate-again", "resources"): "it is one process",
@@ -113,7 +113,7 @@ SERVING = {
 }
 """What a container does, which is never the same in two of them; variables and mounts are compared one by one."""
 SERVICE_ONLY = {
-    *("POD_NAME", "DATABASE_POOL_PREWARM_SIZE", "DATABASE_POOL_MAX_SIZE", "READINESS_DATABASE"),
+    *("POD_NAME", "DATABASE_POOL_PREWARM_SIZE", "DATABASE_POOL_MAX_SIZE", "READINESS_DATABASE_CHECK"),
     *("BETTER_AUTH_SECRET_FILE", "BETTER_AUTH_URL", "WORKERS", "MAX_REQUESTS"),
     *("MAX_REQUESTS_JITTER", "GRACEFUL_TIMEOUT_SECONDS", "KEEP_ALIVE_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_RESOURCE_ATTRIBUTES"),

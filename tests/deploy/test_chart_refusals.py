@@ -17,14 +17,14 @@ def _helm() -> None:
     [
         ((), "No database: set database.existingSecret"),
         (("database.existingSecret=database",), "No way to verify tokens: set auth.betterAuthUrl"),
-        ((*PRODUCTION, "database.embedded=true"), "More than one database: set only one"),
+        ((*PRODUCTION, "database.embedded.enabled=true"), "More than one database: set only one"),
         (
             (*PRODUCTION, "auth.betterAuthUrl=https://app.example.com"),
             "auth.betterAuthUrl and a shared secret exclude each other",
         ),
         (
             (
-                "database.embedded=true",
+                "database.embedded.enabled=true",
                 "monitoring.podMonitor.enabled=true",
                 "monitoring.serviceMonitor.enabled=true",
             ),
@@ -36,7 +36,7 @@ def _helm() -> None:
             "externalSecret.secretStoreRef.name is empty",
         ),
         (
-            ("database.embedded=true", "migrations.database.existingSecret=owner"),
+            ("database.embedded.enabled=true", "migrations.database.existingSecret=owner"),
             "migrations.database.existingSecret has no use with database.embedded",
         ),
         (

@@ -76,7 +76,7 @@ def test_a_number_keeps_its_digits(bound: str) -> None:
         found, refused = template(values)
         assert refused == ""
         assert list(misread(found)) == []
-        for container in ("api", "gate"):
+        for container in ("api", "wait-for-schema"):
             variables = environment(found, container)
             assert variables["MAX_BODY_BYTES"] == "2097152"
             assert variables["LARGE"] == "9007199254740991"
@@ -123,7 +123,11 @@ def test_a_release_whose_service_could_have_no_name_is_refused(release: str) -> 
 )
 def test_set_takes_decimals(value: str) -> None:
     """Helm's `--set` gives a decimal as a text."""
-    common = ("database.embedded=true", "monitoring.prometheusRule.enabled=true", "tracing.endpoint=http://a")
+    common = (
+        "database.embedded.enabled=true",
+        "monitoring.prometheusRule.enabled=true",
+        "tracing.endpoint=http://a",
+    )
     name, _, number = value.rpartition("=")
     nested: dict[str, Any] = {"database": {"embedded": True}, "tracing": {"endpoint": "http://a"}}
     nested["monitoring"] = {"prometheusRule": {"enabled": True}}
@@ -147,7 +151,7 @@ def test_set_takes_decimals(value: str) -> None:
     ],
 )
 def test_a_decimal_out_of_its_range_is_refused(value: str, range_: str) -> None:
-    assert range_ in refusal("database.embedded=true", value)
+    assert range_ in refusal("database.embedded.enabled=true", value)
 
 
 @pytest.mark.parametrize("tag", ["a" * 62 + "-" + "bcd", "_" * 70, "feature_x.-", "1.10"])
@@ -244,11 +248,15 @@ def notes(*values: str) -> str:
 
 def test_notes_call_the_service_where_it_is() -> None:
     tls = ("ingress.enabled=true", "ingress.tls[0].secretName=a", "ingress.tls[0].hosts[0]=a.test")
-    said = notes("database.embedded=true", *tls, "ingress.hosts[0]=a.test")
+    said = notes("database.embedded.enabled=true", *tls, "ingress.hosts[0]=a.test")
     assert "curl -i https://a.test/api" in said
     assert "127.0.0.1" not in said
     assert "task-service migrate" in said
-    assert "http://www.b.test/api" in notes("database.embedded=true", *tls, "ingress.hosts[0]=*.b.test")
+    assert "http://www.b.test/api" in notes(
+        "database.embedded.enabled=true", *tls, "ingress.hosts[0]=*.b.test"
+    )
     digest = "sha256:" + "0" * 64
-    assert f"task-service {digest} is being" in notes("database.embedded=true", f"image.digest={digest}")
-    assert "http://127.0.0.1:8000/api" in notes("database.embedded=true")
+    assert f"task-service {digest} is being" in notes(
+        "database.embedded.enabled=true", f"image.digest={digest}"
+    )
+    assert "http://127.0.0.1:8000/api" in notes("database.embedded.enabled=true")

@@ -12,7 +12,7 @@ import jsonschema  # type: ignore[import-untyped]  # it comes without types
 import pytest
 import yaml
 
-from backend.observability.logging import access_log
+from backend.platform.observability.logging import access_log
 from tests.support.helm import render, require_helm
 
 ROOT = Path(__file__).parents[2]
@@ -196,7 +196,7 @@ def test_links_to_logs_name_fields_that_a_line_of_the_log_has() -> None:
 
 def test_the_chart_ships_every_board_as_it_is() -> None:
     require_helm()
-    objects = render("database.embedded=true", "monitoring.dashboards.enabled=true")
+    objects = render("database.embedded.enabled=true", "monitoring.dashboards.enabled=true")
     found = objects["ConfigMap", "dashboards"]
     # The sidecar writes the ConfigMaps of all teams into one folder.
     boards = {

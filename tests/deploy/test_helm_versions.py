@@ -74,7 +74,7 @@ def test_both_lint_and_refuse_alike(helm: Helm) -> None:
     production = ("--set=database.existingSecret=database", "--set=auth.existingSecret=auth")
     assert helm("lint", "--strict", str(CHART), *production).returncode == 0
     for option, sentence in {
-        "--set=database.embedded=true": "More than one database",
+        "--set=database.embedded.enabled=true": "More than one database",
         "--set=replicaCount=3": "replicaCount",
         "--set=terminationGracePeriodSeconds=10": "terminationGracePeriodSeconds is 10, too short",
     }.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deploy.plain_rules import rules
+from deploy.render_rules import rules
 from tests.support.helm import require_helm
 from tests.support.prometheus import promtool, require_prometheus
 

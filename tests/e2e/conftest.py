@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from backend.db.schema import code_revision
+from backend.db.schema import SCHEMA
 from tests.support.cluster import Namespace, registry, require_cluster
 from tests.support.docker import ROOT, docker
 
@@ -69,7 +69,7 @@ def images() -> Images:
 
 
 def _later(base: str, name: str, *statements: str) -> str:
-    migration = _MIGRATION.format(revision=f"e2e_{name}", head=code_revision(), statements=statements)
+    migration = _MIGRATION.format(revision=f"e2e_{name}", head=SCHEMA.head_revision, statements=statements)
     dockerfile = f"FROM {base}\nCOPY <<'END' {_VERSIONS}/{name}.py\n{migration}\nEND\n"
     tag = f"{base}-{name}"
     subprocess.run(

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from deploy.bench.footprint import footprint
-from deploy.bench.growth import growth
 from deploy.bench.overload import overload
 from deploy.bench.runner import Place, prepare
+from deploy.bench.scaling import growth
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

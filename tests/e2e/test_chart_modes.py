@@ -13,7 +13,7 @@ from tests.support.cluster import Namespace, kubectl, wait_until
 from tests.support.helm import CHART, template
 from tests.support.odd_values import extreme_values, odd_values
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 KEY = {
     "kty": "OKP",
@@ -162,11 +162,11 @@ def test_lost_embedded_database_is_migrated_again(namespace: Namespace, images: 
     values = (
         "database.existingSecret=",
         "auth.existingSecret=",
-        "database.embedded=true",
+        "database.embedded.enabled=true",
         "replicas=1",
         "workers=1",
     )
-    namespace.upgrade("trial", *values, f"embeddedDatabase.image={images.postgres}")
+    namespace.upgrade("trial", *values, f"database.embedded.image={images.postgres}")
     namespace.kubectl(
         "delete",
         "pod",

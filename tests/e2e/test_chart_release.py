@@ -16,7 +16,7 @@ from tests.support.docker import ROOT
 from tests.support.helm import CHART, render_text, template
 from tests.support.odd_values import ODD_TEXTS, extreme_values, odd_values
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SCHEMAS_PACKAGE = "kubernetes-validate==1.37.0"
 VERSIONS = ("1.30.0", "1.34.0", "1.37.0")

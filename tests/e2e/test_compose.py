@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.auth.development_token import make_token
 from backend.config import Settings
+from backend.devtools.development_token import make_token
 from tests.support.docker import Compose, copy_checkout, docker, require_docker, wait_for
 from tests.support.load import run_load
 from tests.support.workers import free_port
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PARENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.docker import ROOT, Compose, docker, require_docker
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 OLD_LAYOUT = """
 FROM postgres:18

@@ -10,7 +10,7 @@ import pytest
 from tests.support.docker import ROOT, Compose, require_docker
 from tests.support.workers import free_port
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def test_it_fails_as_announced_and_serves_in_production_again() -> None:

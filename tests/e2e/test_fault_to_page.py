@@ -21,7 +21,7 @@ from tests.support.cluster import Namespace, kubectl, wait_until
 from tests.support.helm import CHART
 from tests.support.prometheus import require_prometheus
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SCALES = {"trial": 0.02, "demo": 0.05}
 """By release, of every window: five minutes are 6 or 15 seconds."""
@@ -167,7 +167,11 @@ async def test_a_release_that_fails_pages_and_its_rollback_clears_the_page(
     """One request in five fails. Faults exist in development only, as it is with a database of its own."""
     alert = "TaskServiceErrorBudgetBurnsFast"
     values = (
-        *("database.embedded=true", f"embeddedDatabase.image={images.postgres}", "database.existingSecret="),
+        *(
+            "database.embedded.enabled=true",
+            f"database.embedded.image={images.postgres}",
+            "database.existingSecret=",
+        ),
         *("replicas=1", "preStopSeconds=1"),
     )
     await asyncio.to_thread(namespace.upgrade, "trial", *values)
@@ -215,7 +219,7 @@ def scale_database(namespace: Namespace, replicas: int) -> None:
 async def test_a_database_that_goes_pages_and_its_return_clears_the_page(
     demo: Namespace, prometheus: Prometheus
 ) -> None:
-    alert = "TaskServiceDatabaseAway"
+    alert = "TaskServiceDatabaseUnavailable"
     async with demo.load(clients=2) as load:
         await until(lambda: prometheus.value('up{job="demo"}') == 1, "demo", what="the pod is scraped")
         assert alert not in prometheus.firing("demo")
@@ -264,7 +268,7 @@ async def test_workers_that_hang_again_and_again_raise_their_alert_and_no_other_
     await until(lambda: alert in prometheus.firing("demo"), "demo", what="it fires")
     fired = perf_counter() - started
     causes = prometheus.firing("demo") & {
-        "TaskServiceDatabaseAway",
+        "TaskServiceDatabaseUnavailable",
         "TaskServiceAbsent",
         "TaskServiceKeySetStale",
     }

@@ -18,7 +18,7 @@ from tests.support.docker import ROOT
 from tests.support.pages import shell_blocks
 from tests.support.workers import free_port
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 BLOCKS = shell_blocks(ROOT / "docs" / "development.md")
 COMMANDS = "".join(BLOCKS["The first hour"]).splitlines()

@@ -17,7 +17,7 @@ import pytest
 from tests.support.docker import copy_checkout, docker, repository_files, require_docker, wait_for
 from tests.support.workers import free_port
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 TAG = "task-service:test"
 SIZE_BUDGET_MEGABYTES = 180

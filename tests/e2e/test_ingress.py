@@ -15,7 +15,7 @@ import pytest
 from tests.support.cluster import Namespace, wait_until
 from tests.support.load import run_load
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 HOST = "tasks.example.com"
 ORIGIN = "https://app.example.com"

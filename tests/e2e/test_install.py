@@ -11,7 +11,7 @@ from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace, kubectl, wait_until
 from tests.support.helm import CHART
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 KINDS = "all,configmap,secret,poddisruptionbudget,networkpolicy,serviceaccount,job,ingress,horizontalpodautoscaler"
 
@@ -134,9 +134,9 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
     repository, _, tag = images.current.rpartition(":")
     started = perf_counter()
     namespace.helm(
-        *("install", "demo", str(CHART), "--wait", "--timeout=180s", "--set=database.embedded=true"),
+        *("install", "demo", str(CHART), "--wait", "--timeout=180s", "--set=database.embedded.enabled=true"),
         *(f"--set=image.repository={repository}", f"--set=image.tag={tag}"),
-        *(f"--set=embeddedDatabase.image={images.postgres}", "--set=resources.requests.cpu=100m"),
+        *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
     )
     print(f"helm install with its own database: ready after {perf_counter() - started:.1f} s")
     said = helm_test(namespace, "demo")
@@ -215,7 +215,7 @@ def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, image
         namespace.helm(
             *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
             *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
-            *(f"--set=embeddedDatabase.image={images.postgres}", "--set=resources.requests.cpu=100m"),
+            *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
         )
         print(f"{file.stem}: ready after {perf_counter() - started:.0f} s")
     uninstall(namespace, "walk")

@@ -16,7 +16,7 @@ from tests.support.docker import ROOT, docker
 from tests.support.helm import CHART
 from tests.support.pages import shell_blocks
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 ROUTE = "\n\n@public.get('/saved/{number}')\nasync def saved() -> int:\n    return 1\n"
 SERVED = """
@@ -40,7 +40,7 @@ def pod(namespace: Namespace, images: Images) -> Iterator[tuple[Namespace, str]]
         *("install", "dev", str(CHART), "--wait", "--timeout=180s"),
         f"--values={ROOT / 'deploy' / 'tilt' / 'values.yaml'}",
         *(f"--set=image.repository={repository}", f"--set=image.tag={tag}"),
-        f"--set=embeddedDatabase.image={images.postgres}",
+        f"--set=database.embedded.image={images.postgres}",
     )
     (found,) = namespace.get("pods", "--selector=app.kubernetes.io/component=api")
     yield namespace, found["metadata"]["name"]
@@ -60,7 +60,7 @@ def test_a_debug_container_shows_what_a_pod_does(pod: tuple[Namespace, str], ima
         timeout=120,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "task-service reload" in result.stdout
+    assert "task-service dev --reload" in result.stdout
     assert "Thread " in result.stdout
 
 
@@ -77,7 +77,7 @@ def copy_into(namespace: Namespace, pod: str, path: str, content: bytes) -> None
 
 def test_a_saved_file_is_served_in_the_same_pod(pod: tuple[Namespace, str]) -> None:
     namespace, name = pod
-    path = Path("backend/api/routers/health.py")
+    path = Path("backend/platform/http/health.py")
     seconds = []
     for number in "12345":
         started = time.time()

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from backend.db.schema import code_revision
+from backend.db.schema import SCHEMA
 from tests.e2e.conftest import MIGRATION_SECONDS, Images
 from tests.support.cluster import Namespace, wait_until
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
 MIGRATION = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=migration"
@@ -85,7 +85,7 @@ async def test_failing_migration_leaves_the_old_release_serving_and_is_rolled_ba
     assert serving_images(demo) == {images.current}
     assert seen.lost == []
     assert set(seen.statuses) == {200, 201}
-    assert demo.sql("SELECT version_num FROM alembic_version") == [code_revision()]
+    assert demo.sql("SELECT version_num FROM alembic_version") == [SCHEMA.head_revision]
 
 
 async def test_long_migration_restarts_nobody_and_then_rolls_out(demo: Namespace, images: Images) -> None:
@@ -118,7 +118,7 @@ async def test_release_rolls_back_while_the_database_stays_ahead(demo: Namespace
             asyncio.create_task(
                 asyncio.to_thread(demo.logs, *source, until="The database is ahead", seconds=90)
             )
-            for source in ((MIGRATION,), (API, "--container=gate"))
+            for source in ((MIGRATION,), (API, "--container=wait-for-schema"))
         ]
         await asyncio.to_thread(demo.helm, "rollback", "demo", "--wait", "--timeout=120s")
         await asyncio.gather(*said)

@@ -22,14 +22,14 @@ async def stop_as_kubernetes_does(workers: Workers) -> None:
     """Run the preStop command, then send SIGTERM."""
     drain = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "backend.process.drain", "1.5"),
+        *("-m", "backend.platform.server.drain", "1.5"),
         env={**os.environ, "RUN_DIR": str(workers.run_dir)},
     )
     assert await drain.wait() == 0
     assert await workers.stop() == 0
 
 
-@pytest.mark.heavy
+@pytest.mark.e2e
 @pytest.mark.timeout(900)
 async def test_no_request_is_lost_over_many_stops(tmp_path: Path, database_url: str) -> None:
     started = perf_counter()

@@ -16,7 +16,7 @@ from tests.support.docker import ROOT
 from tests.support.helm import CHART, require_helm3
 from tests.support.pages import shell_blocks
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 API = "--selector=app.kubernetes.io/instance=older,app.kubernetes.io/component=api"
 CLIENT_SIDE, SERVER_SIDE = shell_blocks(ROOT / "docs" / "operations.md")["Autoscaling on and off"]

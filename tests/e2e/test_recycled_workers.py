@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.workers import Workers, run_workers, until
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 WORKERS = 8
 ENDED = 200

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.cluster import Namespace
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 UPDATES = 10
 

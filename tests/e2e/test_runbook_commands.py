@@ -15,7 +15,7 @@ from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace, wait_until
 from tests.support.pages import shell_blocks
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "deploy" / "runbooks").glob("TaskService*.md"))
@@ -157,7 +157,7 @@ def test_pages_with_changes_are_found() -> None:
     assert {name for name, text in pages.items() if CHANGES.search(text)} >= {
         "TaskServiceMigrationFailed", "TaskServiceKeySetStale", "TaskServiceTargetDown", "TaskServiceAbsent",
     }  # fmt: skip
-    assert not CHANGES.search(pages["TaskServiceDatabaseAway"])
+    assert not CHANGES.search(pages["TaskServiceDatabaseUnavailable"])
 
 
 @pytest.mark.parametrize("page", RUNBOOKS, ids=lambda page: page.stem.removeprefix("TaskService"))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import Namespace, wait_until
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
 

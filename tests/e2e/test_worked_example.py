@@ -11,7 +11,7 @@ import pytest
 from tests.support.docker import ROOT
 from tests.support.pages import touched_files
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
 PROGRAMS = Path(sys.executable).parent

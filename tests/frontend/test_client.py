@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.db.migration import migrate
+from backend.db.schema import SCHEMA
+from backend.platform.postgres.migration import migrate
 from tests.support.better_auth import better_auth
 from tests.support.service import running_service, service_settings
 
@@ -75,7 +76,7 @@ async def compiled(folder: Path) -> Path:
 async def test_page_compiles_strictly_and_its_client_works(empty_database_url: str, tmp_path: Path) -> None:
     program = await compiled(tmp_path)
     async with better_auth(empty_database_url, algorithm="EdDSA") as frontend:
-        await migrate(empty_database_url)
+        await migrate(empty_database_url, SCHEMA)
         settings = service_settings(
             empty_database_url,
             better_auth_secret=None,

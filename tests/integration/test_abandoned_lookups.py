@@ -6,7 +6,8 @@ import gc
 import pytest
 import uvloop
 
-from backend.db.database import Database
+from backend.platform.postgres.database import Database
+from backend.platform.server.event_loop import install_exception_handler
 from tests.support.service import service_settings
 
 
@@ -16,6 +17,7 @@ def test_a_lookup_whose_wait_was_given_up_is_no_error_line(caplog: pytest.LogCap
     async def nothing(_connection: object) -> None: ...
 
     async def give_up() -> None:
+        install_exception_handler()
         database = Database(settings)
         await database.start()
         for turns in range(20):  # some of them in the midst of the lookup

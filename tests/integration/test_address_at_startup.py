@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
-from backend.config import ConfigurationError
+from backend.platform.errors import ConfigurationError
 
 COMMANDS = Path(sys.executable).parent
 RUNNER = CliRunner()
@@ -20,7 +20,9 @@ SENTENCE = (
 )
 
 
-@pytest.mark.parametrize("command", ["serve", "dev", "migrate", "gate", "seed", "config", "reload"])
+@pytest.mark.parametrize(
+    "command", ["serve", "dev", "migrate", "wait-for-schema", "seed", "config", "reload"]
+)
 def test_command_refuses_a_url_that_cannot_be_read(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     monkeypatch.setenv("PORT", "0")
@@ -36,7 +38,7 @@ def test_command_refuses_a_url_that_cannot_be_read(command: str, monkeypatch: py
     [
         "task-service migrate",
         "uvicorn backend.main:app",
-        "gunicorn --config python:backend.process.gunicorn_conf backend.main:app",
+        "gunicorn --config python:backend.platform.server.gunicorn_conf backend.main:app",
     ],
 )
 def test_process_ends_with_exit_code_2_and_one_sentence(command: str, tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_process_ends_with_exit_code_2_and_one_sentence(command: str, tmp_path: 
     assert result.stderr == f"task-service: DATABASE_URL {SENTENCE}\n"
 
 
-@pytest.mark.parametrize("command", ["migrate", "gate", "config", "serve"])
+@pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "config", "serve"])
 def test_sentence_names_the_variable(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://alice@db/tasks")
     monkeypatch.setenv("DATABASE_MIGRATION_URL", URL)
@@ -66,7 +68,7 @@ def test_sentence_names_the_variable(command: str, monkeypatch: pytest.MonkeyPat
     assert str(RUNNER.invoke(app, [command]).exception) == f"DATABASE_URL_FILE {SENTENCE}"
 
 
-@pytest.mark.parametrize("command", ["migrate", "gate", "config", "serve"])
+@pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "config", "serve"])
 def test_missing_root_certificate_stops_the_command(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from jose import jwt
 
-from backend.db.migration import migrate
+from backend.db.schema import SCHEMA
+from backend.platform.postgres.migration import migrate
 from tests.support.better_auth import SECRET, BetterAuth, SignedUp, better_auth
 from tests.support.service import RunningService, running_service, service_settings
 
@@ -25,7 +26,7 @@ async def frontend_and_service(
     database_url: str, algorithm: str, **options: Any
 ) -> AsyncIterator[tuple[BetterAuth, RunningService]]:
     async with better_auth(database_url, algorithm=algorithm, **options) as frontend:
-        await migrate(database_url)
+        await migrate(database_url, SCHEMA)
         mode: dict[str, Any] = {"better_auth_secret": SECRET}
         if algorithm != "HS256":
             mode = {"better_auth_secret": None, "better_auth_url": f"{frontend.url}/"}
@@ -91,7 +92,7 @@ async def test_tables_made_by_the_service_first(database_url: str) -> None:
 
 async def test_tables_made_by_the_frontend_first(empty_database_url: str) -> None:
     async with better_auth(empty_database_url, algorithm="EdDSA"):
-        await migrate(empty_database_url)
+        await migrate(empty_database_url, SCHEMA)
         await assert_alembic_finds_nothing_to_change(empty_database_url)
 
 

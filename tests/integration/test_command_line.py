@@ -16,9 +16,10 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
-from backend.commands.config import settings_table
-from backend.config import ConfigurationError
-from backend.db.schema import code_revision
+from backend.config import Settings
+from backend.db.schema import SCHEMA
+from backend.platform.errors import ConfigurationError
+from backend.platform.settings.report import settings_table
 from tests.support.workers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -151,8 +152,8 @@ def test_config_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_variable_is_described() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text()
-    assert page.endswith("\n".join(settings_table()) + "\n"), "run `make docs`"
-    assert RUNNER.invoke(app, ["config", "--table"]).output == "\n".join(settings_table()) + "\n"
+    assert page.endswith("\n".join(settings_table(Settings)) + "\n"), "run `make docs`"
+    assert RUNNER.invoke(app, ["config", "--table"]).output == "\n".join(settings_table(Settings)) + "\n"
 
 
 def test_openapi_is_the_stored_copy() -> None:
@@ -182,5 +183,5 @@ async def test_migrate_without_an_address_brings_the_embedded_database_up_to_dat
         )
         said, error = await process.communicate()
         assert process.returncode == 0, error.decode()
-        assert code_revision() in said.decode()
+        assert SCHEMA.head_revision in said.decode()
         assert servers(folder) == 0

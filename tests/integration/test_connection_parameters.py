@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, quote, urlsplit
 import asyncpg
 import pytest
 
-from backend.config import ConfigurationError
-from backend.db.address import check_addresses, parse_address
-from backend.db.connection import open_connection
-from backend.db.database import Database
-from backend.db.migration import migrate
-from backend.db.schema import code_revision
-from backend.db.statement import Connection
+from backend.db.schema import SCHEMA
+from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.dsn import check_dsns, parse_dsn
+from backend.platform.postgres.migration import migrate
+from backend.platform.postgres.statement import Connection
 from tests.support.service import running_service, service_settings
 from tests.support.tls_proxy import tls_proxy
 from tests.support.workers import free_port
@@ -105,7 +105,7 @@ async def test_standby_that_is_asked_for_is_not_found(database_url: str) -> None
     ):
         assert (await user.request("GET")).status_code == 503
     connection = await open_connection(
-        parse_address(f"{database_url}&target_session_attrs=prefer-standby"), timeout_seconds=60
+        parse_dsn(f"{database_url}&target_session_attrs=prefer-standby"), timeout_seconds=60
     )
     await connection.close()
 
@@ -113,7 +113,7 @@ async def test_standby_that_is_asked_for_is_not_found(database_url: str) -> None
 async def test_several_hosts_are_tried_in_order(database_url: str) -> None:
     folder, path = parts(database_url)
     url = f"postgresql://postgres@127.0.0.1:{free_port()},{quote(folder, safe='')}{path}"
-    assert code_revision() in await migrate(url)
+    assert SCHEMA.head_revision in await migrate(url, SCHEMA)
     async with running_service(service_settings(url)) as service, service.user() as user:
         await user.create()
 
@@ -123,14 +123,14 @@ async def test_host_that_never_answers_leaves_time_for_the_next(database_url: st
     folder, path = parts(database_url)
     async with silent_listener() as port:
         url = f"postgresql://postgres@127.0.0.1:{port},{quote(folder, safe='')}{path}{query}"
-        settings = service_settings(url, database_pool_timeout_seconds=2)
+        settings = service_settings(url, database_pool_acquire_timeout_seconds=2)
         async with running_service(settings) as service, service.user() as user:
             await user.create()
 
 
 async def test_connect_timeout_ends_the_wait_for_a_silent_server() -> None:
     async with silent_listener() as port:
-        parameters = parse_address(f"postgresql://postgres@127.0.0.1:{port}/tasks?connect_timeout=1")
+        parameters = parse_dsn(f"postgresql://postgres@127.0.0.1:{port}/tasks?connect_timeout=1")
         with pytest.raises(TimeoutError):
             await open_connection(parameters, timeout_seconds=3600)  # the test's own limit is shorter
 
@@ -154,7 +154,7 @@ async def test_connect_timeout_may_exceed_the_wait_for_a_free_connection(databas
     async with await asyncio.start_server(forward, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"postgresql://postgres@127.0.0.1:{port}{path}?sslmode=disable&connect_timeout=60"
-        settings = service_settings(url, database_pool_timeout_seconds=0.1)
+        settings = service_settings(url, database_pool_acquire_timeout_seconds=0.1)
         async with running_service(settings) as service, service.user() as user:
             asyncio.get_running_loop().call_later(0.5, may_answer.set)
             await user.create()
@@ -167,12 +167,12 @@ async def test_certificate_is_that_of_the_host_and_not_of_its_address(
     async with tls_proxy(Path(folder) / ".s.PGSQL.5432", tmp_path) as port:
         verified = f"hostaddr=127.0.0.1&port={port}&sslmode=verify-full&sslrootcert={tmp_path}/server.pem"
         connection = await open_connection(
-            parse_address(f"postgresql://postgres@localhost{path}?{verified}"), timeout_seconds=60
+            parse_dsn(f"postgresql://postgres@localhost{path}?{verified}"), timeout_seconds=60
         )
         await connection.close()
         with pytest.raises(OSError, match="certificate"):
             await open_connection(
-                parse_address(f"postgresql://postgres@elsewhere{path}?{verified}"), timeout_seconds=60
+                parse_dsn(f"postgresql://postgres@elsewhere{path}?{verified}"), timeout_seconds=60
             )
 
 
@@ -186,7 +186,7 @@ async def test_modes_with_a_root_certificate(database_url: str, tmp_path: Path) 
     ):
 
         async def connects(query: str) -> bool:
-            address = parse_address(f"postgresql://postgres@127.0.0.1:{port}{path}?{query}")
+            address = parse_dsn(f"postgresql://postgres@127.0.0.1:{port}{path}?{query}")
             try:
                 connection = await open_connection(address, timeout_seconds=60)
             except OSError:
@@ -228,7 +228,7 @@ async def test_certificates_that_cannot_be_loaded(
     files["file"].touch()
     settings = service_settings(f"postgresql://u:hunter2@db/tasks?{query.format(**files)}")
     with pytest.raises(ConfigurationError) as caught:
-        check_addresses(settings)
+        check_dsns(settings)
     assert str(caught.value).startswith("DATABASE_URL: ")
     assert sentence.format(**files) in str(caught.value)
 
@@ -240,6 +240,6 @@ async def test_known_settings_are_those_of_the_server(database_url: str) -> None
     )
     await connection.close()
     for row in rows:
-        parse_address(f"postgresql://db/tasks?{row['name']}=1")
+        parse_dsn(f"postgresql://db/tasks?{row['name']}=1")
     with pytest.raises(ConfigurationError, match="shared_buffers is neither"):  # no session can set it
-        parse_address("postgresql://db/tasks?shared_buffers=1")
+        parse_dsn("postgresql://db/tasks?shared_buffers=1")

@@ -10,17 +10,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from backend.db import pool as pool_module
-from backend.db.address import parse_address
-from backend.db.connection import open_connection
-from backend.db.pool import ConnectionPool
+from backend.platform.postgres import pool as pool_module
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.dsn import parse_dsn
+from backend.platform.postgres.pool import ConnectionPool
 from tests.support.workers import until
 
 
 @asynccontextmanager
 async def pool_of(url: str, **options: Any) -> AsyncIterator[ConnectionPool]:
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
-        return await open_connection(parse_address(url), timeout_seconds=60)
+        return await open_connection(parse_dsn(url), timeout_seconds=60)
 
     pool = ConnectionPool(
         connect, **({"max_size": 2, "max_idle_seconds": 60.0, "timeout_seconds": 5.0} | options)
@@ -81,7 +81,7 @@ async def test_a_connection_that_cannot_be_opened_takes_no_place(database_url: s
         attempts += 1
         if attempts <= 3:
             raise ConnectionRefusedError
-        return await open_connection(parse_address(database_url), timeout_seconds=60)
+        return await open_connection(parse_dsn(database_url), timeout_seconds=60)
 
     pool = ConnectionPool(connect, max_size=1, max_idle_seconds=60, timeout_seconds=1)
     for _ in range(3):

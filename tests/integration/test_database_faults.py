@@ -13,9 +13,10 @@ import asyncpg
 import httpx
 import pytest
 
-from backend.db.embedded import embedded_postgres
-from backend.db.migration import migrate
-from backend.observability.metrics import REGISTRY
+from backend.db.schema import SCHEMA
+from backend.devtools.embedded_postgres import embedded_postgres
+from backend.platform.observability.metrics import REGISTRY
+from backend.platform.postgres.migration import migrate
 from tests.support.database import UNSAFE_BUT_FAST
 from tests.support.service import RunningService, User, running_service, service_settings
 
@@ -70,7 +71,7 @@ async def test_database_away_and_back_under_load(postgres_folder: Path) -> None:
 
     async with contextlib.AsyncExitStack() as stack:
         async with embedded_postgres(folder, UNSAFE_BUT_FAST) as url:
-            await migrate(url)
+            await migrate(url, SCHEMA)
             service = await stack.enter_async_context(running_service(service_settings(url)))
             users = [await stack.enter_async_context(service.user()) for _ in range(4)]
             load = [asyncio.create_task(write(user)) for user in users]
@@ -127,7 +128,7 @@ async def test_refused_connection_is_not_tried_again_by_the_same_request() -> No
 
 
 async def test_exhausted_pool_is_told_in_time(database_url: str) -> None:
-    settings = {"database_pool_max_size": 1, "database_pool_timeout_seconds": 0.3}
+    settings = {"database_pool_max_size": 1, "database_pool_acquire_timeout_seconds": 0.3}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:
         task = await user.create()
         transaction = connection.transaction()

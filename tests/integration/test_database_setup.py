@@ -12,11 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.cli import main
-from backend.config import ConfigurationError
-from backend.db.migration import migrate
-from backend.db.rollout import WaitedInVain, migrate_patiently, wait_until_migrated
-from backend.db.schema import SchemaState, code_revision
-from backend.db.schema_inspection import inspect_schema_at
+from backend.db.schema import SCHEMA
+from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.migration import migrate
+from backend.platform.postgres.rollout import SchemaWaitTimeout, migrate_with_retry, wait_until_migrated
+from backend.platform.postgres.schema import SchemaState
+from backend.platform.postgres.schema_inspection import inspect_schema_at
 from tests.support.database import Server
 from tests.support.service import running_service, service_settings
 from tests.support.tls_proxy import tls_proxy
@@ -39,11 +40,11 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def reason_of_commands(url: str) -> str:
-    """Return what `gate` and `migrate` say, who both stop at once."""
+    """Return what `wait-for-schema` and `migrate` say, who both stop at once."""
     with pytest.raises(ConfigurationError) as gate:
-        await wait_until_migrated(url, patience_seconds=LONG, report=pytest.fail)
+        await wait_until_migrated(url, SCHEMA, timeout_seconds=LONG, report=pytest.fail)
     with pytest.raises(ConfigurationError) as migration:
-        await migrate_patiently(url, revision="head", patience_seconds=LONG, report=pytest.fail)
+        await migrate_with_retry(url, SCHEMA, revision="head", timeout_seconds=LONG, report=pytest.fail)
     assert str(gate.value) == str(migration.value)
     return str(gate.value)
 
@@ -148,7 +149,7 @@ async def test_refused_connection_is_reported_as_what_it_is(
     assert logged == [reason]
 
 
-@pytest.mark.parametrize("command", ["migrate", "gate", "serve", "dev"])
+@pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "serve", "dev"])
 def test_every_command_ends_with_one_sentence_and_2(
     migrated_server: tuple[Server, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -181,12 +182,12 @@ async def test_wrong_encoding_is_refused(migrated_server: tuple[Server, str], en
         assert reason.startswith(f"the database has the encoding {encoding}, which cannot store every title")
         _, ready, _ = await answers(server.url(name))
         assert ready.json()["reason"] == reason
-        assert (await inspect_schema_at(server.url(name))).revision is None
+        assert (await inspect_schema_at(server.url(name), SCHEMA)).revision is None
     finally:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.mark.parametrize("revision", ["ae1027a6acf", code_revision(), "0001"])
+@pytest.mark.parametrize("revision", ["ae1027a6acf", SCHEMA.head_revision, "0001"])
 @pytest.mark.parametrize("tables", ["", "CREATE TABLE tasks (id integer PRIMARY KEY, state text);"])
 async def test_other_applications_alembic_version_is_neither_taken_for_a_later_release_nor_changed(
     empty_database_url: str, revision: str, tables: str
@@ -208,16 +209,18 @@ async def test_other_applications_alembic_version_is_neither_taken_for_a_later_r
 
 async def test_empty_alembic_version_is_the_one_of_a_new_database(empty_database_url: str) -> None:
     await execute(empty_database_url, FOREIGN)
-    assert "went from empty" in await migrate(empty_database_url)
+    assert "went from empty" in await migrate(empty_database_url, SCHEMA)
 
 
 async def test_applications_that_share_alembic_version_are_told_apart(database_url: str) -> None:
     await execute(database_url, "INSERT INTO alembic_version VALUES ('ae1027a6acf')")
     with pytest.raises(ConfigurationError, match=r"also has the revision 'ae1027a6acf'.*database of its own"):
-        await migrate_patiently(database_url, revision="head", patience_seconds=LONG, report=pytest.fail)
+        await migrate_with_retry(
+            database_url, SCHEMA, revision="head", timeout_seconds=LONG, report=pytest.fail
+        )
     # The service's own row is known, so what runs goes on.
-    schema = await inspect_schema_at(database_url)
-    assert (schema.revision, schema.state, schema.defect) == (code_revision(), SchemaState.CURRENT, None)
+    schema = await inspect_schema_at(database_url, SCHEMA)
+    assert (schema.revision, schema.state, schema.defect) == (SCHEMA.head_revision, SchemaState.CURRENT, None)
 
 
 async def test_database_without_tables_is_behind(empty_database_url: str) -> None:
@@ -238,7 +241,7 @@ async def test_database_without_tables_is_behind(empty_database_url: str) -> Non
         ("DROP TABLE tasks", "no table tasks"),
     ],
 )
-@pytest.mark.parametrize("revision", [code_revision(), "of-a-later-release"])
+@pytest.mark.parametrize("revision", [SCHEMA.head_revision, "of-a-later-release"])
 async def test_what_was_dropped_is_named(database_url: str, change: str, missing: str, revision: str) -> None:
     await execute(database_url, change, REVISION.format(revision))
     reason = await reason_of_commands(database_url)
@@ -266,10 +269,10 @@ async def test_database_that_starts_is_waited_for() -> None:
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         url = f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/tasks?sslmode=disable"
         for waiting in (
-            wait_until_migrated(url, patience_seconds=0, report=pytest.fail),
-            migrate_patiently(url, revision="head", patience_seconds=0, report=pytest.fail),
+            wait_until_migrated(url, SCHEMA, timeout_seconds=0, report=pytest.fail),
+            migrate_with_retry(url, SCHEMA, revision="head", timeout_seconds=0, report=pytest.fail),
         ):
-            with pytest.raises(WaitedInVain, match="does not answer \\(CannotConnectNowError\\)"):
+            with pytest.raises(SchemaWaitTimeout, match="does not answer \\(CannotConnectNowError\\)"):
                 await waiting
         listed, ready, _ = await answers(url)
     assert (listed.status_code, listed.headers["retry-after"]) == (503, "2")

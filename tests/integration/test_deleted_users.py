@@ -9,8 +9,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from backend.config import ConfigurationError
-from backend.db.migration import migrate
+from backend.db.schema import SCHEMA
+from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.migration import migrate
 from tests.support.better_auth import SECRET, BetterAuth, SignedUp, better_auth
 from tests.support.service import RunningService, running_service, service_settings
 
@@ -136,7 +137,7 @@ async def assert_deleted_user_stays_deleted(
 )
 async def test_one_database(empty_database_url: str, schema: dict[str, Any] | None) -> None:
     async with better_auth(empty_database_url, algorithm="EdDSA", schema=schema) as frontend:
-        await migrate(empty_database_url)
+        await migrate(empty_database_url, SCHEMA)
         async with service_of(frontend, empty_database_url) as service:
             await assert_deleted_user_stays_deleted(frontend, service, empty_database_url)
 
@@ -186,4 +187,4 @@ async def test_ids_that_tasks_cannot_refer_to_are_refused_at_migrate(
     schema = {"advanced": {"database": {"generateId": kind}}}
     async with better_auth(empty_database_url, algorithm="EdDSA", schema=schema):
         with pytest.raises(ConfigurationError, match=r"^users\.id is of type (uuid|integer); .*generateId"):
-            await migrate(empty_database_url)
+            await migrate(empty_database_url, SCHEMA)

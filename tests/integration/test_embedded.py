@@ -9,16 +9,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from backend.config import ConfigurationError
-from backend.db import embedded_place
-from backend.db.address import parse_address
-from backend.db.connection import open_connection
-from backend.db.embedded import embedded_postgres
+from backend.devtools import cluster_layout
+from backend.devtools.embedded_postgres import embedded_postgres
+from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.dsn import parse_dsn
 
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from backend.db.embedded import embedded_postgres
+from backend.devtools.embedded_postgres import embedded_postgres
 
 async def main():
     async with embedded_postgres(Path(sys.argv[1])) as url:
@@ -30,7 +30,7 @@ asyncio.run(main())
 
 
 async def run(url: str, sql: str) -> object:
-    connection = await open_connection(parse_address(url), timeout_seconds=5)
+    connection = await open_connection(parse_dsn(url), timeout_seconds=5)
     try:
         return await connection.fetchval(sql)
     finally:
@@ -132,7 +132,7 @@ async def test_root_works_below_a_folder_that_nobody_else_may_enter(
     folder = postgres_folder / "private" / "project"
     folder.mkdir(parents=True)
     folder.parent.chmod(0o700)
-    monkeypatch.setattr(embedded_place, "_ROOT_FOLDER", postgres_folder / "elsewhere")
+    monkeypatch.setattr(cluster_layout, "_ROOT_FOLDER", postgres_folder / "elsewhere")
     async with embedded_postgres(folder / "data") as url:
         assert "elsewhere" in url
         await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
@@ -160,7 +160,7 @@ async def test_server_that_cannot_start_says_where_to_look(postgres_folder: Path
 async def test_missing_binaries_say_what_to_do(
     postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded_place, "find_spec", lambda _name: None)
+    monkeypatch.setattr(cluster_layout, "find_spec", lambda _name: None)
     with pytest.raises(ConfigurationError, match="set DATABASE_URL"):
         async with embedded_postgres(postgres_folder / "none"):
             pass
@@ -168,7 +168,7 @@ async def test_missing_binaries_say_what_to_do(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_place, "_ROOT_FOLDER", postgres_folder / "strict-root")
+    monkeypatch.setattr(cluster_layout, "_ROOT_FOLDER", postgres_folder / "strict-root")
     before = os.umask(0o077)
     try:
         async with embedded_postgres(postgres_folder / "strict" / "data") as url:

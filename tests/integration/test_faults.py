@@ -4,7 +4,7 @@ from time import perf_counter
 
 import structlog.testing
 
-from backend.observability.metrics import REGISTRY
+from backend.platform.observability.metrics import REGISTRY
 from tests.support.service import running_service, service_settings
 
 REQUESTS = 200

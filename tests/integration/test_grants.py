@@ -11,11 +11,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from backend.config import ConfigurationError
-from backend.db.migration import migrate
-from backend.db.rollout import migrate_patiently, wait_until_migrated
-from backend.db.schema import SchemaState, code_revision
-from backend.db.schema_inspection import REQUIRED_GRANTS, inspect_schema_at
+from backend.db.schema import SCHEMA
+from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.migration import migrate
+from backend.platform.postgres.rollout import migrate_with_retry, wait_until_migrated
+from backend.platform.postgres.schema import SchemaState
+from backend.platform.postgres.schema_inspection import inspect_schema_at
 from tests.support.database import Server
 from tests.support.service import RunningService, User, running_service, service_settings
 
@@ -88,16 +89,18 @@ async def test_service_needs_no_other_right_on_any_route(service_role: str) -> N
     async with running_service(service_settings(service_role)) as service, service.user() as user:
         await call_every_operation(service, user)
         assert (await user.client.get("/readyz")).json() == {"status": "ready"}
-    assert "is current" in await wait_until_migrated(service_role, patience_seconds=0, report=pytest.fail)
+    assert "is current" in await wait_until_migrated(
+        service_role, SCHEMA, timeout_seconds=0, report=pytest.fail
+    )
 
 
 def test_page_and_check_name_the_same_rights() -> None:
     listed = re.findall(r"^GRANT (.*) ON (\w+) TO task_service;", SERVICE_GRANTS, re.MULTILINE)
-    assert {table: tuple(rights.split(", ")) for rights, table in listed} == REQUIRED_GRANTS
+    assert {table: tuple(rights.split(", ")) for rights, table in listed} == SCHEMA.grants
 
 
 @pytest.mark.parametrize(
-    ("table", "right"), [(table, right) for table, rights in REQUIRED_GRANTS.items() for right in rights]
+    ("table", "right"), [(table, right) for table, rights in SCHEMA.grants.items() for right in rights]
 )
 async def test_missing_right_is_named_with_its_grant(
     database_url: str, service_role: str, table: str, right: str
@@ -106,7 +109,7 @@ async def test_missing_right_is_named_with_its_grant(
     grant = f"GRANT {right} ON {table} TO {role_of(service_role)}"
     reason = f"the service's role lacks rights; run as the tables' owner: {grant}"
     with pytest.raises(ConfigurationError) as refused:
-        await wait_until_migrated(service_role, patience_seconds=600, report=pytest.fail)
+        await wait_until_migrated(service_role, SCHEMA, timeout_seconds=600, report=pytest.fail)
     assert str(refused.value) == reason
     async with running_service(service_settings(service_role)) as service, service.user() as user:
         assert (await user.client.get("/readyz")).json()["reason"] == reason
@@ -118,11 +121,11 @@ async def test_role_without_any_right_is_told_all_of_them(
     migrated_server: tuple[Server, str], database_url: str
 ) -> None:
     async with login_role(migrated_server[0], database_url) as (_, url):
-        grants = set((await inspect_schema_at(url)).missing_grants)
+        grants = set((await inspect_schema_at(url, SCHEMA)).missing_grants)
         for grant in grants:
             await execute(database_url, grant)
-        assert (await inspect_schema_at(url)).defect is None
-        assert len(grants) == len(REQUIRED_GRANTS)
+        assert (await inspect_schema_at(url, SCHEMA)).defect is None
+        assert len(grants) == len(SCHEMA.grants)
 
 
 async def test_missing_right_on_the_schema_is_not_taken_for_a_missing_migration(
@@ -130,7 +133,7 @@ async def test_missing_right_on_the_schema_is_not_taken_for_a_missing_migration(
 ) -> None:
     await execute(database_url, f"REVOKE USAGE ON SCHEMA public FROM {role_of(service_role)}")
     with pytest.raises(ConfigurationError, match=f"GRANT USAGE ON SCHEMA public TO {role_of(service_role)}$"):
-        await wait_until_migrated(service_role, patience_seconds=600, report=pytest.fail)
+        await wait_until_migrated(service_role, SCHEMA, timeout_seconds=600, report=pytest.fail)
 
 
 async def test_rights_on_columns_are_rights(database_url: str, service_role: str) -> None:
@@ -139,7 +142,7 @@ async def test_rights_on_columns_are_rights(database_url: str, service_role: str
         database_url,
         f'REVOKE INSERT ON users FROM {role}; GRANT INSERT (id, name, email, "emailVerified") ON users TO {role}',
     )
-    assert (await inspect_schema_at(service_role)).defect is None
+    assert (await inspect_schema_at(service_role, SCHEMA)).defect is None
 
 
 async def test_users_of_the_frontend_need_no_right(database_url: str, service_role: str) -> None:
@@ -148,7 +151,7 @@ async def test_users_of_the_frontend_need_no_right(database_url: str, service_ro
         'CREATE TABLE session (id text PRIMARY KEY, "userId" text REFERENCES users (id) ON DELETE CASCADE);'
         f"REVOKE ALL ON users FROM {role_of(service_role)}",
     )
-    assert (await inspect_schema_at(service_role)).defect is None
+    assert (await inspect_schema_at(service_role, SCHEMA)).defect is None
 
 
 async def test_migrations_need_no_other_right(
@@ -168,11 +171,15 @@ async def test_migrations_need_no_other_right(
             )
 
         with pytest.raises(ConfigurationError, match=r"permission denied for schema public .*operations\.md"):
-            await migrate_patiently(migration_url, revision="head", patience_seconds=600, report=pytest.fail)
+            await migrate_with_retry(
+                migration_url, SCHEMA, revision="head", timeout_seconds=600, report=pytest.fail
+            )
         await execute(empty_database_url, named(MIGRATION_GRANTS))
         await execute(empty_database_url, named(DEFAULT_PRIVILEGES))
-        assert await migrate(migration_url) == f"The database went from empty to {code_revision()}."
+        assert (
+            await migrate(migration_url, SCHEMA) == f"The database went from empty to {SCHEMA.head_revision}."
+        )
         # The migration's role is not the owner of the frontend's table, so its default privileges leave that out.
         await execute(empty_database_url, named("GRANT SELECT, INSERT ON users TO task_service"))
-        schema = await inspect_schema_at(service_url)
+        schema = await inspect_schema_at(service_url, SCHEMA)
         assert (schema.state, schema.defect) == (SchemaState.CURRENT, None)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from backend.auth.tokens import TokenVerifier
 from backend.config import Settings
-from backend.errors import InvalidToken
+from backend.platform.auth.tokens import TokenVerifier
+from backend.platform.errors import InvalidToken
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.service import running_service, service_settings
 from tests.support.tokens import ALGORITHMS, claims, hs256, key_pair, shared_key_pair

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from backend.auth import keys as keys_module
-from backend.auth.keys import KeySet
-from backend.auth.tokens import TokenVerifier
 from backend.config import Settings
-from backend.errors import InvalidToken, SigningKeysUnavailable
-from backend.observability.metrics import REGISTRY
+from backend.platform.auth import jwks_cache as keys_module
+from backend.platform.auth.jwks_cache import JWKSCache
+from backend.platform.auth.tokens import TokenVerifier
+from backend.platform.errors import InvalidToken, SigningKeysUnavailable
+from backend.platform.observability.metrics import REGISTRY
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import KeyPair, claims, key_pair
 
@@ -38,7 +38,7 @@ def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
     return TokenVerifier(Settings(better_auth_url=server.url, **(fast | settings)))
 
 
-def _keys(verifier: TokenVerifier) -> KeySet:
+def _keys(verifier: TokenVerifier) -> JWKSCache:
     assert verifier.keys is not None
     return verifier.keys
 

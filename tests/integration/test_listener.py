@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from backend.config import ConfigurationError
-from backend.process.listener import (
+from backend.platform.errors import ConfigurationError
+from backend.platform.server.listener import (
     PortTaken,
     check_address,
     gunicorn_bind,

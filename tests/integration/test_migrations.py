@@ -12,10 +12,11 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from backend.config import ConfigurationError
-from backend.db.migration import migrate, migration_config
-from backend.db.schema import SchemaState, code_revision, schema_state
-from backend.db.schema_inspection import inspect_schema_at
+from backend.db.schema import SCHEMA
+from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.migration import migrate, migration_config
+from backend.platform.postgres.schema import SchemaState
+from backend.platform.postgres.schema_inspection import inspect_schema_at
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -70,7 +71,10 @@ async def test_models_and_migrations_say_the_same(database_url: str) -> None:
 
 
 async def test_up_down_up_keeps_users(empty_database_url: str) -> None:
-    assert await migrate(empty_database_url) == f"The database went from empty to {code_revision()}."
+    assert (
+        await migrate(empty_database_url, SCHEMA)
+        == f"The database went from empty to {SCHEMA.head_revision}."
+    )
     tables = await execute(
         empty_database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
     )
@@ -82,7 +86,7 @@ async def test_up_down_up_keeps_users(empty_database_url: str) -> None:
     assert not await execute(
         empty_database_url, "SELECT FROM pg_tables WHERE tablename IN ('tasks', 'idempotency_keys')"
     )
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, SCHEMA)
     again = await execute(
         empty_database_url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
     )
@@ -90,14 +94,14 @@ async def test_up_down_up_keeps_users(empty_database_url: str) -> None:
 
 
 async def test_second_run_finds_nothing_to_do(database_url: str) -> None:
-    assert await migrate(database_url) == f"The database is at {code_revision()}."
+    assert await migrate(database_url, SCHEMA) == f"The database is at {SCHEMA.head_revision}."
 
 
 async def test_better_auth_first(empty_database_url: str) -> None:
     await execute(empty_database_url, BETTER_AUTH)
     columns = "SELECT column_name, data_type, column_default FROM information_schema.columns WHERE table_name = 'users'"
     before = await execute(empty_database_url, columns)
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, SCHEMA)
     assert await execute(empty_database_url, columns) == before
     await execute(
         empty_database_url, "INSERT INTO tasks (user_id, title) VALUES ('ada', 'T'); DELETE FROM users;"
@@ -112,40 +116,40 @@ async def test_better_auth_first(empty_database_url: str) -> None:
 async def test_other_ids_are_refused_in_one_sentence(empty_database_url: str, kind: str) -> None:
     await execute(empty_database_url, f"CREATE TABLE users (id {kind} PRIMARY KEY);")
     with pytest.raises(ConfigurationError, match=r"^users\.id is of type (uuid|integer); .*generateId"):
-        await migrate(empty_database_url)
+        await migrate(empty_database_url, SCHEMA)
     assert not await execute(empty_database_url, "SELECT FROM pg_tables WHERE tablename = 'tasks'")
 
 
 async def test_users_without_an_id_are_refused_in_one_sentence(empty_database_url: str) -> None:
     await execute(empty_database_url, "CREATE TABLE users (user_id text PRIMARY KEY);")
     with pytest.raises(ConfigurationError, match=r"^the table users has no column id"):
-        await migrate(empty_database_url)
+        await migrate(empty_database_url, SCHEMA)
 
 
 async def test_two_at_once_take_turns(empty_database_url: str) -> None:
     run = [asyncio.to_thread(command, "task-service", "migrate", url=empty_database_url) for _ in range(2)]
-    assert all(code_revision() in said for said in await asyncio.gather(*run))
+    assert all(SCHEMA.head_revision in said for said in await asyncio.gather(*run))
     assert await execute(empty_database_url, "SELECT * FROM tasks") == []
 
 
 async def test_database_ahead_is_left_alone(database_url: str) -> None:
     await execute(database_url, "UPDATE alembic_version SET version_num = 'of-a-later-release';")
-    assert "ahead" in await migrate(database_url)
-    schema = await inspect_schema_at(database_url)
+    assert "ahead" in await migrate(database_url, SCHEMA)
+    schema = await inspect_schema_at(database_url, SCHEMA)
     assert (schema.revision, schema.state, schema.defect) == ("of-a-later-release", SchemaState.AHEAD, None)
 
 
 def test_revisions_are_those_that_alembic_sees() -> None:
-    scripts = ScriptDirectory.from_config(migration_config())
-    assert scripts.get_heads() == [code_revision()]
+    scripts = ScriptDirectory.from_config(migration_config(SCHEMA))
+    assert scripts.get_heads() == [SCHEMA.head_revision]
     known = {script.revision for script in scripts.walk_revisions()}
-    assert {schema_state(each) for each in known - {code_revision()}} == {SchemaState.BEHIND}
+    assert {SCHEMA.state(each) for each in known - {SCHEMA.head_revision}} == {SchemaState.BEHIND}
 
 
 async def test_state_of_other_databases(empty_database_url: str) -> None:
-    schema = await inspect_schema_at(empty_database_url)
+    schema = await inspect_schema_at(empty_database_url, SCHEMA)
     assert (schema.revision, schema.state, schema.defect) == (None, SchemaState.BEHIND, None)
-    assert schema_state(code_revision()) is SchemaState.CURRENT
+    assert SCHEMA.state(SCHEMA.head_revision) is SchemaState.CURRENT
 
 
 async def test_migration_fails_rather_than_hold_up_traffic(
@@ -157,10 +161,10 @@ async def test_migration_fails_rather_than_hold_up_traffic(
     async with connection.transaction():
         await connection.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(DBAPIError, match="lock timeout"):
-            await migrate(empty_database_url)
+            await migrate(empty_database_url, SCHEMA)
     await connection.close()
     assert not await execute(empty_database_url, "SELECT FROM pg_tables WHERE tablename = 'tasks'")
-    assert "went from empty" in await migrate(empty_database_url)
+    assert "went from empty" in await migrate(empty_database_url, SCHEMA)
 
 
 async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> None:

@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from backend.config import Settings
-from backend.observability import tracing
-from backend.observability.logging import configure_logging
+from backend.platform.observability import tracing
+from backend.platform.observability.logging import configure_logging
 from tests.support.logs import restored_logging
 from tests.support.service import RunningService, running_service, service_settings
 
@@ -39,7 +39,7 @@ class Traced:
         self._shutdown()
 
     def __post_init__(self) -> None:
-        self._shutdown = tracing.start_tracing(self.service.settings, self.exporter)
+        self._shutdown = tracing.install_tracer_provider(self.service.settings, self.exporter)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from backend.db.database import Database
-from backend.db.statement import Connection
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.statement import Connection
 from tests.support.pgbouncer import pgbouncer
 from tests.support.service import User, running_service, service_settings
 
@@ -20,7 +20,7 @@ async def pooled(database_url: str) -> AsyncIterator[tuple[User, str]]:
             url,
             database_pooler="transaction",
             database_statement_timeout_seconds=0.5,
-            database_pool_timeout_seconds=10,  # a hundred requests wait for four connections, on purpose
+            database_pool_acquire_timeout_seconds=10,  # a hundred requests wait for four connections, on purpose
         )
         async with running_service(settings) as service, service.user() as user:
             yield user, database_url

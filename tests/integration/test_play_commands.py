@@ -11,7 +11,7 @@ from jose import jwt
 from typer.testing import CliRunner
 
 from backend.cli import app
-from backend.config import ConfigurationError
+from backend.platform.errors import ConfigurationError
 from tests.support.service import SECRET, RunningService
 
 COMMAND = Path(sys.executable).with_name("task-service")

@@ -7,8 +7,8 @@ from typing import Any, override
 import sqlalchemy
 from asyncpg import Record
 
-from backend.db.database import Database
-from backend.db.statement import Connection, Statement
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.statement import Connection, Statement
 from tests.support.service import service_settings
 
 

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from backend.db.migration import migrate
-from backend.db.schema import code_revision
+from backend.db.schema import SCHEMA
+from backend.platform.postgres.migration import migrate
 from tests.support.service import running_service, service_settings
 from tests.support.tls_proxy import SSL_REQUEST, tls_proxy
 
@@ -30,7 +30,7 @@ async def test_service_and_migrations_take_the_url_unchanged(
     socket_path, database = parts(empty_database_url)
     async with tls_proxy(socket_path, tmp_path) as port:
         url = f"{scheme}://postgres:p%40ss@localhost:{port}{database}{NEON}"
-        assert code_revision() in await migrate(url)
+        assert SCHEMA.head_revision in await migrate(url, SCHEMA)
         async with running_service(service_settings(url)) as service, service.user() as user:
             task = await user.create()
             assert (await user.list())["tasks"] == [task]

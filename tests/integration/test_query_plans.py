@@ -11,8 +11,8 @@ from typing import Any, get_args
 import asyncpg
 import pytest
 
-from backend.db.statement import Statement
-from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, search_near, select_page
+from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, search_window, select_page
+from backend.platform.postgres.statement import Statement
 from backend.schemas.task_page import Order, Sort
 from tests.support.database import Server
 
@@ -133,7 +133,7 @@ async def test_one_task_costs_the_same_for_both_users(large: Connection) -> None
 async def test_a_write_costs_the_same_for_both_users(large: Connection, statement: Statement) -> None:
     changed = {"title": "Buy milk", "description": None, "completed": False}
     values = changed | dict.fromkeys(("set_title", "set_description", "set_completed"), True)
-    values |= {"required": None, "excluded": None, "excludes_all": False}
+    values |= {"required": None, "excluded": None, "if_none_match_any": False}
     costs = {}
     for user_id in (LARGE, SMALL):
         ids = await large.fetch(
@@ -172,7 +172,7 @@ NEAR_ROWS = 100
 async def test_near_search_reads_the_next_tasks_in_order_and_no_more(
     large: Connection, sort: Sort, order: Order, mode: str, pattern: str, *, filtered: bool, continued: bool
 ) -> None:
-    statement = search_near(sort, order, filtered=filtered, continued=continued)
+    statement = search_window(sort, order, filtered=filtered, continued=continued)
     values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE, "pattern": pattern}
     if filtered:
         values["completed"] = False
@@ -202,7 +202,7 @@ async def test_search_does_not_read_the_whole_history(
 ) -> None:
     statement = select_page(sort, "desc", filtered=False, searching=True, continued=False)
     values = {"user_id": LARGE, "row_count": PAGE, "pattern": pattern}
-    # As `Database.fetch(replan=True)` asks for.
+    # As `Database.fetch(custom_plan=True)` asks for.
     plan = await explain(large, statement, "force_custom_plan", **values)
     print(f"search for {pattern} by {sort}: {pages(plan)} pages")
     assert plan["Actual Rows"] == found

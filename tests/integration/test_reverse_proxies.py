@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.api.request_headers import header_values
+from backend.platform.http.request_headers import header_values
 from tests.support.raw_http import exchange_all, statuses_of
 from tests.support.raw_requests import RAW_REQUESTS, SENTINEL, RawRequest
 from tests.support.reverse_proxies import PROXIES, ReverseProxy, run_reverse_proxy

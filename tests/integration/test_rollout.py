@@ -11,9 +11,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from backend.db.migration import migrate
-from backend.db.rollout import MigrationFailed, WaitedInVain, migrate_patiently, wait_until_migrated
-from backend.db.schema import code_revision
+from backend.db.schema import SCHEMA
+from backend.platform.postgres.migration import migrate
+from backend.platform.postgres.rollout import (
+    MigrationFailed,
+    SchemaWaitTimeout,
+    migrate_with_retry,
+    wait_until_migrated,
+)
 from tests.support.workers import free_port
 
 COMMAND = Path(sys.executable).with_name("task-service")
@@ -53,33 +58,35 @@ def run(*arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
 async def test_gate_opens_when_the_migration_is_done(empty_database_url: str) -> None:
     said: asyncio.Queue[str] = asyncio.Queue()
     waiting = asyncio.create_task(
-        wait_until_migrated(empty_database_url, patience_seconds=30, report=said.put_nowait)
+        wait_until_migrated(empty_database_url, SCHEMA, timeout_seconds=30, report=said.put_nowait)
     )
     assert await said.get() == (
-        f"The database is at no revision; this release wants {code_revision()}. Trying again."
+        f"The database is at no revision; this release wants {SCHEMA.head_revision}. Trying again."
     )
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, SCHEMA)
     assert await waiting == (
-        f"The database is current. The database is at {code_revision()}; this release wants {code_revision()}."
+        f"The database is current. The database is at {SCHEMA.head_revision}; this release wants {SCHEMA.head_revision}."
     )
 
 
 async def test_gate_lets_a_release_pass_that_the_database_is_ahead_of(database_url: str) -> None:
     await execute(database_url, "UPDATE alembic_version SET version_num = 'of-a-later-release'")
-    found = await wait_until_migrated(database_url, patience_seconds=0, report=print)
+    found = await wait_until_migrated(database_url, SCHEMA, timeout_seconds=0, report=print)
     assert found.startswith("The database is ahead. The database is at of-a-later-release;")
 
 
 async def test_gate_gives_up_on_a_schema_that_stays_behind(empty_database_url: str) -> None:
-    with pytest.raises(WaitedInVain, match=r"^Gave up\. The database is at no revision; this release wants"):
-        await wait_until_migrated(empty_database_url, patience_seconds=0, report=print)
+    with pytest.raises(
+        SchemaWaitTimeout, match=r"^Gave up\. The database is at no revision; this release wants"
+    ):
+        await wait_until_migrated(empty_database_url, SCHEMA, timeout_seconds=0, report=print)
 
 
 async def test_absent_database_is_waited_for() -> None:
     said: list[str] = []
     address = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
-    with pytest.raises(WaitedInVain, match=r"^Gave up\. The database does not answer \(Connection"):
-        await migrate_patiently(address, revision="head", patience_seconds=2.5, report=said.append)
+    with pytest.raises(SchemaWaitTimeout, match=r"^Gave up\. The database does not answer \(Connection"):
+        await migrate_with_retry(address, SCHEMA, revision="head", timeout_seconds=2.5, report=said.append)
     assert said
     assert "hunter2" not in said[0]
 
@@ -89,8 +96,8 @@ async def test_migration_behind_a_lock_is_tried_again(empty_database_url: str) -
     said: asyncio.Queue[str] = asyncio.Queue()
     async with locked(empty_database_url, "users"):
         trying = asyncio.create_task(
-            migrate_patiently(
-                empty_database_url, revision="head", patience_seconds=60, report=said.put_nowait
+            migrate_with_retry(
+                empty_database_url, SCHEMA, revision="head", timeout_seconds=60, report=said.put_nowait
             )
         )
         assert await said.get() == (
@@ -102,15 +109,17 @@ async def test_migration_behind_a_lock_is_tried_again(empty_database_url: str) -
 async def test_migration_that_cannot_succeed_is_not_tried_again(empty_database_url: str) -> None:
     await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
     with pytest.raises(MigrationFailed, match='rolled back: relation "tasks" already exists'):
-        await migrate_patiently(empty_database_url, revision="head", patience_seconds=60, report=print)
+        await migrate_with_retry(
+            empty_database_url, SCHEMA, revision="head", timeout_seconds=60, report=print
+        )
 
 
 async def test_exit_codes_tell_the_job_whether_to_try_again(empty_database_url: str) -> None:
     absent = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
-    away = await asyncio.to_thread(run, "migrate", "--patience", "0", url=absent)
+    away = await asyncio.to_thread(run, "migrate", "--timeout", "0", url=absent)
     assert (away.returncode, away.stdout) == (1, "")
     assert away.stderr.startswith("task-service: Gave up. The database does not answer")
-    behind = await asyncio.to_thread(run, "gate", "--patience", "0", url=empty_database_url)
+    behind = await asyncio.to_thread(run, "wait-for-schema", "--timeout", "0", url=empty_database_url)
     assert behind.returncode == 1
     await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
     failed = await asyncio.to_thread(run, "migrate", url=empty_database_url)
@@ -120,18 +129,18 @@ async def test_exit_codes_tell_the_job_whether_to_try_again(empty_database_url: 
 
 
 async def test_gate_command_says_what_it_found(database_url: str) -> None:
-    passed = await asyncio.to_thread(run, "gate", url=database_url)
+    passed = await asyncio.to_thread(run, "wait-for-schema", url=database_url)
     assert (passed.returncode, passed.stderr) == (0, "")
     assert passed.stdout.startswith("The database is current.")
 
 
 async def test_sigterm_ends_the_wait_at_once(empty_database_url: str) -> None:
     environment = {**os.environ, "ENVIRONMENT": "production", "DATABASE_URL": empty_database_url}
-    gate = await asyncio.create_subprocess_exec(
-        COMMAND, "gate", env=environment, stderr=asyncio.subprocess.PIPE
+    waiting = await asyncio.create_subprocess_exec(
+        COMMAND, "wait-for-schema", env=environment, stderr=asyncio.subprocess.PIPE
     )
-    assert gate.stderr is not None
-    assert b"Trying again" in await gate.stderr.readline()
-    gate.terminate()
+    assert waiting.stderr is not None
+    assert b"Trying again" in await waiting.stderr.readline()
+    waiting.terminate()
     # Ended by a handler, which is what works in a container; by the kernel it would be -15.
-    assert await gate.wait() == 143
+    assert await waiting.wait() == 143

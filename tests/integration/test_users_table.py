@@ -4,7 +4,8 @@ import asyncpg
 import httpx
 import pytest
 
-from backend.db.migration import migrate
+from backend.db.schema import SCHEMA
+from backend.platform.postgres.migration import migrate
 from tests.support.service import running_service, service_settings
 
 SNAKE_CASE = """
@@ -37,7 +38,7 @@ def is_refused_token(answer: httpx.Response) -> bool:
 
 async def test_table_with_columns_that_the_service_does_not_know(empty_database_url: str) -> None:
     await fetch(empty_database_url, SNAKE_CASE)
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, SCHEMA)
     assert is_refused_token(await create_as(empty_database_url, "ada"))
     assert await fetch(empty_database_url, "SELECT FROM users") == []
     await fetch(empty_database_url, "INSERT INTO users VALUES ('ada', 'Ada', 'ada@example.com', true)")
@@ -59,7 +60,7 @@ async def test_setting_says_that_the_table_is_the_services(database_url: str) ->
 
 async def test_table_that_the_service_cannot_fill_is_no_passing_failure(empty_database_url: str) -> None:
     await fetch(empty_database_url, SNAKE_CASE)
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, SCHEMA)
     answer = await create_as(empty_database_url, "ada", "service")
     assert (answer.status_code, answer.json()["type"]) == (
         409,

@@ -162,10 +162,10 @@ async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
         environment = {**os.environ, "RUN_DIR": str(workers.run_dir), "OPS_PORT": str(workers.ops_port)}
 
         def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-            command = [sys.executable, "-m", f"backend.process.{module}", *arguments]
+            command = [sys.executable, "-m", f"backend.platform.server.{module}", *arguments]
             return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
-        assert (await asyncio.to_thread(run, "probe", "/readyz")).returncode == 0
+        assert (await asyncio.to_thread(run, "healthcheck", "/readyz")).returncode == 0
         assert (await asyncio.to_thread(run, "drain", "0.5")).returncode == 0
         for _ in range(10):
             ready = await client.get(f"{workers.ops_url}/readyz", headers={"Connection": "close"})
@@ -173,9 +173,9 @@ async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
             answer = await client.get(f"{workers.url}/health")
             assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert (await client.get(f"{workers.ops_url}/livez")).status_code == 200
-        probe = await asyncio.to_thread(run, "probe", "/readyz")
+        probe = await asyncio.to_thread(run, "healthcheck", "/readyz")
         assert probe.returncode == 1
-        assert re.match(r"probe: /readyz answers 503: .*draining", probe.stderr)
+        assert re.match(r"healthcheck: /readyz answers 503: .*draining", probe.stderr)
 
 
 async def test_a_schema_that_is_behind_is_refused_in_one_line(

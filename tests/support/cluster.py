@@ -17,8 +17,8 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from backend.auth.development_token import make_token
 from backend.config import Settings
+from backend.devtools.development_token import make_token
 from tests.support.helm import CHART
 
 __all__ = ["InCluster", "Namespace", "Seen", "kubectl", "registry", "require_cluster", "wait_until"]
@@ -149,7 +149,7 @@ class Namespace:
         kubectl("create", "namespace", self.name)
         kubectl("label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted")
         kubectl("create", "namespace", self.outside)
-        manifest = (Path(__file__).parent / "outside.yaml").read_text()
+        manifest = (Path(__file__).parent / "fixtures.yaml").read_text()
         for name, value in {
             "$NODE": self.node,
             "$POSTGRES_IMAGE": self.postgres_image,
@@ -208,7 +208,7 @@ class Namespace:
             "resources.requests.cpu=100m",
             # For a cluster of two cores: near, but slow to connect while pods start.
             "preStopSeconds=3",
-            "config.DATABASE_POOL_TIMEOUT_SECONDS=5",
+            "config.DATABASE_POOL_ACQUIRE_TIMEOUT_SECONDS=5",
             "config.MAX_CONCURRENT_REQUESTS_PER_USER=200",  # the one user of the load stands for many
         )
         return [f"--set={value}" for value in (*defaults, *values)]

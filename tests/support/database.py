@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import asyncpg
 
-from backend.db.embedded import embedded_postgres
-from backend.db.migration import migrate
+from backend.db.schema import SCHEMA
+from backend.devtools.embedded_postgres import embedded_postgres
+from backend.platform.postgres.migration import migrate
 
 __all__ = ["Server", "run_server"]
 
@@ -68,5 +69,5 @@ async def run_server(folder: Path, url: str | None) -> AsyncIterator[tuple[Serve
             url = await stack.enter_async_context(embedded_postgres(folder, UNSAFE_BUT_FAST))
         server = Server(url)
         template = await stack.enter_async_context(server.database("template0"))
-        await migrate(template)
+        await migrate(template, SCHEMA)
         yield server, urlsplit(template).path[1:]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import structlog
 
-from backend.observability import logging as service_logging
+from backend.platform.observability import logging as service_logging
 
 __all__ = ["restored_logging"]
 

@@ -13,10 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from backend.auth.development_token import make_token
 from backend.config import Settings
+from backend.devtools.development_token import make_token
 from backend.main import create_app
-from backend.process.protocol import BoundedHttpProtocol
+from backend.platform.server.http_protocol import BoundedHttpProtocol
 
 __all__ = ["SECRET", "RunningService", "User", "running_service", "service_settings"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from backend.process.listener import local_url
+from backend.platform.server.listener import local_url
 from tests.support.workers import free_port, until
 
 __all__ = ["COMMAND", "Outcome", "start_and_stop"]

@@ -16,8 +16,8 @@ import httpx
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from backend.auth.development_token import make_token
 from backend.config import Settings
+from backend.devtools.development_token import make_token
 from tests.support.service import SECRET
 
 __all__ = ["OPEN_METRICS", "Workers", "free_port", "run_workers", "until"]
@@ -27,7 +27,7 @@ _START_SECONDS = 40
 _SERVE = (str(Path(sys.executable).with_name("task-service")), "serve")
 _GUNICORN = (
     sys.executable,
-    *("-m", "gunicorn", "--config", "python:backend.process.gunicorn_conf", "backend.main:app"),
+    *("-m", "gunicorn", "--config", "python:backend.platform.server.gunicorn_conf", "backend.main:app"),
 )
 
 

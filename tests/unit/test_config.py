@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.config import ConfigurationError, Settings, load_settings
-from backend.secret_sources import development_secret
+from backend.config import Settings, load_settings
+from backend.platform.errors import ConfigurationError
+from backend.platform.settings.secrets import development_secret
 
 ROOT = Path(__file__).parents[2]
 SECRET = "0123456789abcdef" * 2
@@ -58,7 +59,7 @@ def test_empty_variable_is_as_good_as_none(environment: pytest.MonkeyPatch) -> N
 def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment.chdir(tmp_path)
     (tmp_path / ".env").write_text("LOG_LEVEL=WARNING\nUNKNOWN=1\n")
-    environment.setattr("backend.environment.ENV_FILE", Path(".env"))
+    environment.setattr("backend.platform.settings.environment.ENV_FILE", Path(".env"))
     assert load_settings().log_level == "WARNING"
 
 
@@ -138,10 +139,10 @@ def test_secret_file_is_read_again_at_each_use(environment: pytest.MonkeyPatch, 
 
 def test_migrations_take_their_own_address_first(environment: pytest.MonkeyPatch) -> None:
     settings = load(environment, DATABASE_URL="postgresql://pooler/tasks")
-    assert settings.migration_address() == "postgresql://pooler/tasks"
+    assert settings.current_migration_url() == "postgresql://pooler/tasks"
     settings = load(environment, DATABASE_MIGRATION_URL="postgresql://direct/tasks")
-    assert settings.migration_address() == "postgresql://direct/tasks"
-    assert settings.database_address() == "postgresql://pooler/tasks"
+    assert settings.current_migration_url() == "postgresql://direct/tasks"
+    assert settings.current_database_url() == "postgresql://pooler/tasks"
 
 
 def test_development_secret_is_made_once_and_is_private(tmp_path: Path) -> None:

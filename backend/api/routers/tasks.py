@@ -16,10 +16,10 @@ from backend.api.dependencies import (
     TaskServiceDep,
     TaskUpdateDep,
 )
-from backend.api.direct_route import DirectRoute
 from backend.api.openapi import operation_id
-from backend.api.preconditions import etag
-from backend.schemas.task import StoredTask, TaskResponse
+from backend.platform.http.conditional_requests import etag
+from backend.platform.http.fast_route import FastRoute
+from backend.schemas.task import TaskResponse, VersionedTask
 from backend.schemas.task_page import TaskPage, TaskQuery
 
 __all__ = ["router"]
@@ -29,7 +29,7 @@ __all__ = ["router"]
 router = APIRouter(
     prefix="/api/{user_id}/tasks",
     tags=["tasks"],
-    route_class=DirectRoute,
+    route_class=FastRoute,
     generate_unique_id_function=operation_id,
 )
 
@@ -109,7 +109,7 @@ async def delete_task(
 
 
 def _task(
-    stored: StoredTask, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+    stored: VersionedTask, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
 ) -> Response:
     return _json(stored.task, status, {"ETag": etag(stored.version)} | (headers or {}))
 

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
-from backend.config import load_database_settings
-from backend.db.address import migration_parameters, parse_address
-from backend.db.connection import open_connection
-from backend.db.connection_parameters import ConnectionParameters
-from backend.db.embedded import embedded_postgres
-from backend.models import idempotency_key, task, user  # noqa: F401 - they fill the metadata
+from backend.platform.postgres import idempotency_key  # noqa: F401 - they fill the metadata
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.connection_parameters import ConnectionParameters
+from backend.platform.postgres.dsn import migration_parameters, parse_dsn
+from backend.platform.settings.base import load
+from backend.platform.settings.database import DatabaseSettings
 
 LOCK_KEY = 7_267_118_534_120_771_001
 """Of the advisory lock that lets one migration run at a time; any number will do, as long as it stays."""
@@ -28,7 +28,7 @@ LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
 
 
-def is_ours(item: Any, name: str | None, type_: str, _reflected: bool, _compared: Any) -> bool:  # noqa: FBT001 - Alembic's signature
+def include_object(item: Any, name: str | None, type_: str, _reflected: bool, _compared: Any) -> bool:  # noqa: FBT001 - Alembic's signature
     """Leave Better Auth's tables out of every comparison, and `users` too, which is theirs to alter."""
     if type_ == "index":
         # A reflected expression has lost its collation, so it always looks changed; tests/integration has these.
@@ -36,7 +36,7 @@ def is_ours(item: Any, name: str | None, type_: str, _reflected: bool, _compared
     return type_ != "table" or (name != "users" and name in SQLModel.metadata.tables)
 
 
-def take_turn(connection: Connection) -> None:
+def acquire_migration_lock(connection: Connection) -> None:
     """Wait until no other migration runs."""
     give_up_at = time.monotonic() + LOCK_WAIT_SECONDS
     # Asking again and again: a statement that waits would hold a snapshot, for the end of which the other's
@@ -50,7 +50,7 @@ def take_turn(connection: Connection) -> None:
 
 def run(connection: Connection) -> None:
     """Run the migrations that are asked for."""
-    take_turn(connection)
+    acquire_migration_lock(connection)
     # A statement that waits for a lock makes every query behind it wait too: rather fail and try again.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
@@ -58,7 +58,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=SQLModel.metadata,
-        include_object=is_ours,
+        include_object=include_object,
         compare_server_default=True,
         transaction_per_migration=True,
     )
@@ -71,10 +71,12 @@ async def run_online() -> None:
     async with AsyncExitStack() as stack:
         parameters: ConnectionParameters | None = context.config.attributes.get("parameters")
         if parameters is None:
-            settings = load_database_settings()
+            settings = load(DatabaseSettings)
             if settings.uses_embedded_database:
+                from backend.devtools.embedded_postgres import embedded_postgres  # noqa: PLC0415 - optional
+
                 url = await stack.enter_async_context(embedded_postgres(settings.data_dir))
-                parameters = parse_address(url)
+                parameters = parse_dsn(url)
             else:
                 parameters = migration_parameters(settings)
 

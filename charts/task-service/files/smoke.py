@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import httpx
 
-from backend.auth.development_token import make_token
 from backend.config import Settings
+from backend.devtools.development_token import make_token
 
 
 def expect(answer: httpx.Response, status: int) -> httpx.Response:

@@ -3,7 +3,7 @@
 {{- /* Variables of every one of them; the argument is the release. */ -}}
 {{- define "task-service.environment" -}}
 - name: ENVIRONMENT
-  value: {{ ternary "development" "production" .Values.database.embedded }}
+  value: {{ ternary "development" "production" .Values.database.embedded.enabled }}
 - name: DATABASE_URL_FILE
   value: /etc/task-service/database-url
 - name: DATABASE_POOLER
@@ -21,7 +21,7 @@
   value: {{ .Values.database.pool.prewarmSize | quote }}
 - name: DATABASE_POOL_MAX_SIZE
   value: {{ .Values.database.pool.maxSize | quote }}
-- name: READINESS_DATABASE
+- name: READINESS_DATABASE_CHECK
   value: {{ .Values.database.readiness | quote }}
 {{- if .Values.auth.betterAuthUrl }}
 - name: BETTER_AUTH_URL

@@ -68,14 +68,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- /* The Secrets' names: the user's own, or those that this chart makes. */ -}}
 {{- define "task-service.databaseSecret" -}}
-{{- if .Values.database.embedded }}{{ include "task-service.fullname" . }}-embedded
+{{- if .Values.database.embedded.enabled }}{{ include "task-service.fullname" . }}-embedded
 {{- else if .Values.externalSecret.enabled }}{{ include "task-service.fullname" . }}-external
 {{- else }}{{ .Values.database.existingSecret }}
 {{- end }}
 {{- end }}
 
 {{- define "task-service.databaseKey" -}}
-{{- ternary "database-url" .Values.database.key (or .Values.database.embedded .Values.externalSecret.enabled) }}
+{{- ternary "database-url" .Values.database.key (or .Values.database.embedded.enabled .Values.externalSecret.enabled) }}
 {{- end }}
 
 {{- define "task-service.migrationSecret" -}}
@@ -87,7 +87,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "task-service.authSecret" -}}
 {{- if .Values.auth.existingSecret }}{{ .Values.auth.existingSecret }}
 {{- else if and .Values.externalSecret.enabled .Values.externalSecret.remote.authSecret }}{{ include "task-service.fullname" . }}-external
-{{- else if and .Values.database.embedded (not .Values.auth.betterAuthUrl) }}{{ include "task-service.fullname" . }}-embedded
+{{- else if and .Values.database.embedded.enabled (not .Values.auth.betterAuthUrl) }}{{ include "task-service.fullname" . }}-embedded
 {{- end }}
 {{- end }}
 

@@ -25,7 +25,7 @@
 
 {{- define "task-service.databaseEgress" -}}
 {{- include "task-service.egressTo" .Values.networkPolicy.databasePorts }}
-{{- if .Values.database.embedded }}
+{{- if .Values.database.embedded.enabled }}
   to:
     - podSelector:
         matchLabels:

@@ -6,10 +6,10 @@ from typing import Any, cast
 import pytest
 
 from backend.db import user_statements
-from backend.db.database import Database
-from backend.db.statement import Statement
 from backend.db.user_repository import UserRepository, UsersTable, UsersTableOwner
 from backend.errors import UserNotRegistered
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.statement import Statement
 
 OURS = {
     "id": True,

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from backend.schemas.task import TaskCreate, TaskRecord, TaskResponse, TaskUpdate
+from backend.platform.http.canonical_int import CANONICAL_INT
+from backend.schemas.task import TaskCreate, TaskResponse, TaskRow, TaskUpdate
 from backend.schemas.task_page import TaskPage, TaskPageRecord
-from backend.schemas.whole_number import IN_DIGITS
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy wants naive bounds
 tasks = st.builds(
-    TaskRecord,
+    TaskRow,
     id=st.integers(1, 2**63 - 1),
     user_id=texts,
     title=texts,
@@ -34,7 +34,7 @@ pages = st.builds(
 )
 
 
-IN_ONE_SPELLING: TypeAdapter[int] = TypeAdapter(Annotated[int, IN_DIGITS])
+IN_ONE_SPELLING: TypeAdapter[int] = TypeAdapter(Annotated[int, CANONICAL_INT])
 
 
 class StrictTask(TaskResponse):
@@ -55,7 +55,7 @@ def check(record: msgspec.Struct, model: type[BaseModel]) -> None:
 
 
 @given(tasks)
-def test_record_of_a_task_is_the_model(task: TaskRecord) -> None:
+def test_record_of_a_task_is_the_model(task: TaskRow) -> None:
     check(task, StrictTask)
 
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.errors import InvalidInput
 from backend.models.task import SORT_KEYS
-from backend.schemas.task import TaskRecord
+from backend.platform.errors import InvalidInput
+from backend.schemas.task import TaskRow
 from backend.schemas.task_page import Order, Sort, Status, TaskQuery
-from backend.services.cursor import cursor_after, position_of
+from backend.services.cursor import decode_cursor, encode_cursor
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy wants naive bounds
 tasks = st.builds(
-    TaskRecord,
+    TaskRow,
     id=st.integers(1, 2**63 - 1),
     user_id=texts,
     title=texts,
@@ -33,7 +33,7 @@ queries = st.builds(
     sort=st.sampled_from(get_args(Sort)),
     order=st.none() | st.sampled_from(get_args(Order)),
 )
-TASK = TaskRecord(
+TASK = TaskRow(
     id=7,
     user_id="alice",
     title="Milk",
@@ -53,11 +53,11 @@ def microseconds(time: datetime) -> int:
 
 
 @given(tasks, texts, queries)
-def test_cursor_names_the_task_that_it_was_made_of(task: TaskRecord, user_id: str, query: TaskQuery) -> None:
-    cursor = cursor_after(task, user_id, query)
+def test_cursor_names_the_task_that_it_was_made_of(task: TaskRow, user_id: str, query: TaskQuery) -> None:
+    cursor = encode_cursor(task, user_id, query)
     assert len(cursor) <= 2048
     assert cursor.isascii()
-    position = position_of(cursor, user_id, query)
+    position = decode_cursor(cursor, user_id, query)
     assert position.id == task.id
     value = getattr(task, query.sort)
     assert position.key == (microseconds(value) if isinstance(value, datetime) else value)
@@ -69,11 +69,11 @@ def test_every_sort_has_a_column_to_order_by() -> None:
 
 @given(st.data())
 def test_any_changed_character_is_refused(data: st.DataObject) -> None:
-    cursor = cursor_after(TASK, "alice", TaskQuery())
+    cursor = encode_cursor(TASK, "alice", TaskQuery())
     place = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.characters().filter(lambda character: character != cursor[place]))
     with pytest.raises(InvalidInput):
-        position_of(cursor[:place] + other + cursor[place + 1 :], "alice", TaskQuery())
+        decode_cursor(cursor[:place] + other + cursor[place + 1 :], "alice", TaskQuery())
 
 
 @given(
@@ -81,7 +81,7 @@ def test_any_changed_character_is_refused(data: st.DataObject) -> None:
 )
 def test_made_up_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidInput):
-        position_of(cursor, "alice", TaskQuery())
+        decode_cursor(cursor, "alice", TaskQuery())
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_made_up_cursor_is_refused(cursor: str) -> None:
     ],
 )
 def test_cursor_of_another_list_is_refused(user_id: str, query: dict[str, str]) -> None:
-    cursor = cursor_after(TASK, "alice", TaskQuery())
+    cursor = encode_cursor(TASK, "alice", TaskQuery())
     with pytest.raises(InvalidInput) as refusal:
-        position_of(cursor, user_id, TaskQuery.model_validate(query))
+        decode_cursor(cursor, user_id, TaskQuery.model_validate(query))
     assert refusal.value.errors[0].pointer == "/query/cursor"
 
 
 def test_page_size_may_change_between_pages() -> None:
-    cursor = cursor_after(TASK, "alice", TaskQuery(limit=2))
-    assert position_of(cursor, "alice", TaskQuery(limit=100)).id == TASK.id
+    cursor = encode_cursor(TASK, "alice", TaskQuery(limit=2))
+    assert decode_cursor(cursor, "alice", TaskQuery(limit=100)).id == TASK.id

@@ -7,19 +7,13 @@ from typing import Any, cast
 import pytest
 from prometheus_client import Counter
 
-from backend.auth.principal import Principal
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
-from backend.errors import (
-    DomainError,
-    InvalidInput,
-    InvalidToken,
-    PreconditionFailed,
-    TaskNotFound,
-    UserNotRegistered,
-)
-from backend.schemas.precondition import Precondition
-from backend.schemas.task import StoredTask, TaskCreate, TaskRecord, TaskUpdate
+from backend.errors import TaskNotFound, UserNotRegistered
+from backend.platform.auth.principal import Principal
+from backend.platform.concurrency.precondition import Precondition
+from backend.platform.errors import DomainError, InvalidInput, InvalidToken, PreconditionFailed
+from backend.schemas.task import TaskCreate, TaskRow, TaskUpdate, VersionedTask
 from backend.schemas.task_page import Position, TaskQuery
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.services.task_service import TaskService
@@ -27,12 +21,12 @@ from backend.services.task_service import TaskService
 ALICE = Principal("alice")
 NEW = TaskCreate(title="Milk")
 ANY = Precondition()
-VERSION_9 = Precondition(required=(9,))
+VERSION_9 = Precondition(if_match=(9,))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def stored(task_id: int = 1, *, completed: bool = False) -> StoredTask:
-    return StoredTask(TaskRecord(task_id, "alice", "Milk", None, completed, NOW, NOW), version=1)
+def stored(task_id: int = 1, *, completed: bool = False) -> VersionedTask:
+    return VersionedTask(TaskRow(task_id, "alice", "Milk", None, completed, NOW, NOW), version=1)
 
 
 class FakeRepository:
@@ -42,30 +36,30 @@ class FakeRepository:
         self.present = present
         self.registered = registered
         self.row_count = row_count
-        self.keys: dict[str, StoredTask] = {}
+        self.keys: dict[str, VersionedTask] = {}
         self.calls: list[str] = []
         self.asked: dict[str, Any] = {}
 
     async def list(
         self, _user: str, _query: TaskQuery, *, after: Position | None, row_count: int
-    ) -> list[TaskRecord]:
+    ) -> list[TaskRow]:
         self.asked = {"after": after, "row_count": row_count}
         return [stored(number).task for number in range(self.row_count, 0, -1)][:row_count]
 
-    async def get(self, _user: str, _task_id: int) -> StoredTask | None:
+    async def get(self, _user: str, _task_id: int) -> VersionedTask | None:
         return stored() if self.present else None
 
     async def version(self, _user: str, _task_id: int) -> int | None:
         self.calls.append("version")
         return 1 if self.present else None
 
-    async def create(self, _user: str, _new: TaskCreate) -> StoredTask:
+    async def create(self, _user: str, _new: TaskCreate) -> VersionedTask:
         self.calls.append("create")
         if not self.registered:
             raise UserNotRegistered("There is no such user.")
         return stored()
 
-    async def create_once(self, user: str, new: TaskCreate, key: str) -> tuple[StoredTask, bool]:
+    async def create_idempotent(self, user: str, new: TaskCreate, key: str) -> tuple[VersionedTask, bool]:
         if key in self.keys:
             return self.keys[key], False
         self.keys[key] = await self.create(user, new)
@@ -78,14 +72,14 @@ class FakeRepository:
 
     async def update(
         self, _user: str, _task_id: int, _change: TaskUpdate, asked: Precondition
-    ) -> StoredTask | None:
-        return stored() if self.present and not asked.requires_other(1) else None
+    ) -> VersionedTask | None:
+        return stored() if self.present and not asked.fails_if_match(1) else None
 
-    async def complete(self, _user: str, task_id: int, asked: Precondition) -> StoredTask | None:
-        return stored(completed=task_id == 1) if self.present and not asked.requires_other(1) else None
+    async def complete(self, _user: str, task_id: int, asked: Precondition) -> VersionedTask | None:
+        return stored(completed=task_id == 1) if self.present and not asked.fails_if_match(1) else None
 
     async def delete(self, _user: str, _task_id: int, asked: Precondition) -> bool:
-        return self.present and not asked.requires_other(1)
+        return self.present and not asked.fails_if_match(1)
 
 
 def service_on(repository: FakeRepository) -> TaskService:

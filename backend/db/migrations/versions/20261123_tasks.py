@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import context, op
 
-from backend.config import ConfigurationError
+from backend.platform.errors import ConfigurationError
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,57 @@
+"""Which proxy of the environment leads to an address: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+
+The HTTP client's own reading ends with a traceback on values that other programs take, such as IPv6 networks.
+"""
+
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+import httpx
+
+from backend.platform.errors import ConfigurationError
+
+__all__ = ["find_proxy"]
+
+
+def find_proxy(url: httpx.URL) -> httpx.Proxy | None:
+    """Return the proxy for a URL, None for a direct connection; this machine is never asked through a proxy.
+
+    NO_PROXY lists names, which include their subdomains, IP addresses, networks (CIDR), or `*`.
+
+    Raises:
+        ConfigurationError: The proxy is no HTTP proxy, or its URL cannot be read.
+    """
+    proxies = getproxies_environment()
+    name = url.scheme if proxies.get(url.scheme) else "all"
+    text = proxies.get(name)
+    if not text or _is_direct(url.host, proxies):
+        return None
+    with suppress(httpx.InvalidURL, ValueError):
+        address = text if "://" in text else f"http://{text}"
+        proxy = httpx.Proxy(address)
+        # httpx takes a bracket that is not closed for a part of the name.
+        if proxy.url.scheme in {"http", "https"} and urlsplit(address).hostname:
+            return proxy
+    raise ConfigurationError(
+        f"{name.upper()}_PROXY is no HTTP proxy such as http://proxy.example.com:3128, and the key set would be"
+        f" fetched through it; correct it, or add {url.host} to NO_PROXY"
+    )
+
+
+def _is_direct(host: str, proxies: dict[str, str]) -> bool:
+    if host == "localhost" or proxy_bypass(host, proxies):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or any(_contains(entry, address) for entry in proxies.get("no", "").split(","))
+
+
+def _contains(entry: str, address: IPv4Address | IPv6Address) -> bool:
+    try:
+        return address in ip_network(entry.strip().strip("[]"), strict=False)
+    except ValueError:
+        return False  # a name

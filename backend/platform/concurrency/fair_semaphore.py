@@ -1,0 +1,102 @@
+"""A fair semaphore whose waiters have a deadline each."""
+
+import asyncio
+import math
+from collections import OrderedDict
+from heapq import heappop, heappush
+
+__all__ = ["FairSemaphore"]
+
+
+class FairSemaphore:
+    """A number of permits, first come, first served.
+
+    asyncio's semaphore and timeout do the same, for three times the CPU of each that waits: a timer for
+    each. Here one timer, for the earliest deadline, serves all who wait.
+
+    Args:
+        permits: How many there are, at least 1.
+    """
+
+    def __init__(self, permits: int) -> None:
+        self._permits = self._free = permits
+        self._waiters: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
+        # Heap of (deadline, identity, waiter); the identity only keeps equal deadlines comparable.
+        self._deadlines: list[tuple[float, int, asyncio.Future[bool]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_deadline = math.inf
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody has a place."""
+        return self._free == self._permits
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `acquire` would have to wait."""
+        return not self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many wait; those that were cancelled or have run out of time do not count."""
+        return len(self._waiters)
+
+    async def acquire(self, deadline: float) -> bool:
+        """Take a place, which the caller gives back.
+
+        Args:
+            deadline: Until when to wait, in seconds of the event loop's clock.
+
+        Returns:
+            Whether a place was free in time.
+        """
+        if self._free:  # then nobody waits
+            self._free -= 1
+            return True
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiters[waiter] = None
+        heappush(self._deadlines, (deadline, id(waiter), waiter))
+        if deadline < self._timer_deadline:
+            self._set_timer(loop)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._waiters.pop(waiter, None)
+            if (
+                waiter.done() and not waiter.cancelled() and waiter.result()
+            ):  # both in one iteration of the loop
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a place to who waits longest, if anybody does."""
+        while self._waiters:
+            first, _ = self._waiters.popitem(last=False)
+            if not first.done():
+                first.set_result(True)
+                self._drop_done()
+                return
+        self._free += 1
+
+    def _drop_done(self) -> None:
+        while self._deadlines and self._deadlines[0][2].done():
+            heappop(self._deadlines)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_deadline = self._deadlines[0][0]
+        self._timer = loop.call_at(self._timer_deadline, self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell those whose time is over, and look again when the next one's is."""
+        now = loop.time()
+        while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].done()):
+            _, _, first = heappop(self._deadlines)
+            if not first.done():
+                del self._waiters[first]
+                first.set_result(False)
+        self._timer, self._timer_deadline = None, math.inf
+        if self._deadlines:
+            self._set_timer(loop)

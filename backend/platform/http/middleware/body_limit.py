@@ -1,0 +1,68 @@
+"""Bounds a request's body: its size, and the time a client may take to send it."""
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from backend.platform.http.problem_details import HttpError, problem_response
+from backend.platform.http.request_headers import header_values
+
+__all__ = ["BodyLimitMiddleware"]
+
+
+class BodyLimitMiddleware:
+    """Refuses a body that is too large (413) or too slow (408).
+
+    Args:
+        max_bytes: Largest body. One that announces more is refused before it is read.
+        timeout_seconds: Longest time from the first read of the body to its end.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_seconds: float) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._timeout_seconds = timeout_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = header_values(scope, b"content-length")
+        if announced and int(announced[0]) > self._max_bytes:  # the server has checked that it is a number
+            await problem_response(scope, self._too_large())(scope, receive, send)
+            return
+        received, complete = 0, False
+        deadline: float | None = None
+
+        async def receive_bounded() -> Message:
+            nonlocal received, deadline, complete
+            if complete:
+                return await receive()
+            if deadline is None:
+                deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HttpError(
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    f"The body did not arrive within {self._timeout_seconds:g} seconds.",
+                    # The rest of the body is still on its way, so the connection cannot be used again.
+                    {"Connection": "close"},
+                ) from None
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise self._too_large()
+            complete = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_bounded, send)
+
+    def _too_large(self) -> HttpError:
+        # Without Connection: close, for the server then reads on and drops the rest: to close on a
+        # client that still sends would reset the connection, and the client might never see why.
+        return HttpError(
+            HTTPStatus.CONTENT_TOO_LARGE, f"The body must not have more than {self._max_bytes} bytes."
+        )

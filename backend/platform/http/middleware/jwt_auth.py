@@ -1,0 +1,45 @@
+"""Lets nothing under `/api/` pass without a verified token: 401 before the body is read."""
+
+from starlette._utils import get_route_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backend.platform.auth.tokens import TokenVerifier
+from backend.platform.errors import InvalidToken, SigningKeysUnavailable
+from backend.platform.http.problem_details import problem_response
+from backend.platform.http.request_headers import header_values
+
+__all__ = ["JwtAuthMiddleware"]
+
+
+class JwtAuthMiddleware:
+    """Puts the token's `Principal` into the request's state.
+
+    Args:
+        verifier: Checks tokens.
+    """
+
+    def __init__(self, app: ASGIApp, verifier: TokenVerifier) -> None:
+        self._app = app
+        self._verifier = verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        # The router's own reading of the path: a route must not match where this does not.
+        if scope["type"] == "http" and get_route_path(scope).startswith("/api/"):
+            try:
+                principal = await self._verifier.verify(_bearer_token(header_values(scope, b"authorization")))
+            except (InvalidToken, SigningKeysUnavailable) as error:
+                await problem_response(scope, error)(scope, receive, send)
+                return
+            scope["state"]["principal"] = principal
+        await self._app(scope, receive, send)
+
+
+def _bearer_token(given: list[str]) -> str:
+    """Return the credential of `Authorization: Bearer …` (RFC 6750 §2.1)."""
+    if not given:
+        raise InvalidToken("Send your token as Authorization: Bearer <token>.")
+    scheme, _, token = given[0].partition(" ")
+    if len(given) > 1 or scheme.lower() != "bearer":
+        raise InvalidToken("Send one Authorization header, of the scheme Bearer.")
+    return token.strip(" ")

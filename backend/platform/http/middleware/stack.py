@@ -1,0 +1,91 @@
+"""The middleware around the routes, in its order."""
+
+from http import HTTPMethod
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from backend.platform.auth.tokens import TokenVerifier
+from backend.platform.http.middleware.body_limit import BodyLimitMiddleware
+from backend.platform.http.middleware.concurrency_limit import ConcurrencyLimitMiddleware
+from backend.platform.http.middleware.cors import FastPathCORSMiddleware
+from backend.platform.http.middleware.head import HeadMiddleware
+from backend.platform.http.middleware.jwt_auth import JwtAuthMiddleware
+from backend.platform.http.middleware.ops_port import OpsPortMiddleware
+from backend.platform.http.middleware.rate_limit import RateLimitMiddleware
+from backend.platform.http.middleware.request_id import RequestIdMiddleware
+from backend.platform.http.middleware.request_metrics import RequestMetricsMiddleware
+from backend.platform.http.middleware.response_headers import ResponseHeadersMiddleware
+from backend.platform.http.middleware.root_path import RootPathMiddleware
+from backend.platform.http.middleware.tracing import TraceMiddleware
+from backend.platform.http.middleware.unhandled_exception import UnhandledExceptionMiddleware
+from backend.platform.server.drain import Drain
+from backend.platform.settings.server import ServerSettings
+
+__all__ = ["EXPOSED_HEADERS", "middleware"]
+
+EXPOSED_HEADERS: Final = (
+    "Allow",
+    "ETag",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+)
+"""Response headers that a browser's script may read (CORS)."""
+
+
+def middleware(
+    settings: ServerSettings, verifier: TokenVerifier, drain: Drain, ops: FastAPI
+) -> list[Middleware]:
+    """Return the middleware, the outermost first; `ops` answers on the ops port."""
+    outermost = (
+        [Middleware(OpsPortMiddleware, port=settings.ops_port, ops=ops)]
+        if settings.ops_port is not None
+        else []
+    )
+    limited = (
+        [Middleware(RateLimitMiddleware, limit=settings.rate_limit_per_minute)]
+        if settings.rate_limit_per_minute
+        else []
+    )
+    return [
+        Middleware(RootPathMiddleware, root_path=settings.root_path),
+        *outermost,
+        Middleware(RequestMetricsMiddleware),
+        Middleware(TraceMiddleware),
+        Middleware(RequestIdMiddleware),
+        Middleware(HeadMiddleware),
+        Middleware(
+            ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
+        ),
+        Middleware(
+            FastPathCORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_credentials=True,
+            allow_methods=[*HTTPMethod],
+            # Any, by repeating what the preflight names: instrumentation adds its own (baggage, sentry-trace,
+            # b3). A header gives an allowed origin no rights; the token does, and other origins get no answer.
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        ),
+        Middleware(UnhandledExceptionMiddleware),
+        # Both before the line for places: who is refused takes none.
+        Middleware(JwtAuthMiddleware, verifier=verifier),
+        *limited,
+        Middleware(
+            ConcurrencyLimitMiddleware,
+            max_concurrent=settings.max_concurrent_requests,
+            max_concurrent_of_user=settings.max_concurrent_requests_per_user,
+            timeout_seconds=settings.request_timeout_seconds,
+        ),
+        Middleware(
+            BodyLimitMiddleware,
+            max_bytes=settings.max_body_bytes,
+            timeout_seconds=settings.body_timeout_seconds,
+        ),
+    ]

@@ -1,0 +1,207 @@
+"""Maps errors to responses: problem details in `application/problem+json` (RFC 9457)."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Mount
+from starlette.types import Scope
+
+from backend.platform.errors import (
+    ConcurrentUpdate,
+    DatabaseMisconfigured,
+    DatabaseTimeout,
+    DatabaseUnavailable,
+    DomainError,
+    IdempotencyKeyInProgress,
+    IdempotencyKeyReused,
+    InvalidInput,
+    InvalidToken,
+    InvalidValue,
+    PreconditionFailed,
+    SigningKeysUnavailable,
+)
+
+__all__ = [
+    "MEDIA_TYPE",
+    "STATUS_BY_ERROR",
+    "TYPE_PREFIX",
+    "HttpError",
+    "StatusByError",
+    "internal_error_response",
+    "problem_response",
+    "register_exception_handlers",
+    "validation_error",
+]
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:task-service:problem:"
+_MOST_ERRORS: Final = 20
+"""Of one answer: a body of many unknown fields must not make one that is many times as large."""
+
+_RETRY_AFTER: Final = {"Retry-After": "2"}
+
+type StatusByError = Mapping[type[DomainError], tuple[HTTPStatus, Mapping[str, str]]]
+"""The status of each class of error, and the headers sent with it."""
+
+STATUS_BY_ERROR: Final[StatusByError] = {
+    InvalidToken: (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
+    SigningKeysUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
+    PreconditionFailed: (HTTPStatus.PRECONDITION_FAILED, {}),
+    InvalidInput: (HTTPStatus.UNPROCESSABLE_CONTENT, {}),
+    IdempotencyKeyReused: (HTTPStatus.UNPROCESSABLE_CONTENT, {}),
+    IdempotencyKeyInProgress: (HTTPStatus.CONFLICT, {"Retry-After": "1"}),
+    ConcurrentUpdate: (HTTPStatus.CONFLICT, {"Retry-After": "1"}),
+    DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
+    DatabaseTimeout: (HTTPStatus.GATEWAY_TIMEOUT, _RETRY_AFTER),
+    # Not 503: RFC 9110 §15.6.4 has that for what a delay likely alleviates, and clients then try again.
+    DatabaseMisconfigured: (HTTPStatus.INTERNAL_SERVER_ERROR, {}),
+}
+
+
+class HttpError(Exception):
+    """What only HTTP knows of: a body too large, too slow, or of the wrong type.
+
+    Args:
+        status: 400, 408, 413 or 415.
+        detail: One sentence for the caller.
+        headers: Sent besides the usual ones.
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def problem_response(
+    scope: Scope, error: DomainError | HttpError, statuses: StatusByError = STATUS_BY_ERROR
+) -> Response:
+    """Return the response to an error; it can be sent as an ASGI application.
+
+    Args:
+        scope: The request's, for `instance` and `request_id`.
+        error: What went wrong.
+        statuses: Has the class of every `DomainError` that can be given.
+    """
+    if isinstance(error, HttpError):
+        return _problem(scope, error.status, error.detail, headers=error.headers)
+    status, headers = statuses[type(error)]
+    errors = error.errors if isinstance(error, InvalidInput) else ()
+    return _problem(
+        scope, status, error.detail, code=error.code, title=error.title, errors=errors, headers=headers
+    )
+
+
+def internal_error_response(scope: Scope) -> Response:
+    """Return the 500 that says nothing of its cause but the request's id."""
+    detail = "Something went wrong here. The request_id leads to the log."
+    return _problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+
+
+def validation_error(errors: Iterable[ErrorDetails], place: str = "") -> InvalidInput:
+    """Turn Pydantic's errors into ours, without the input, which need not be fit for JSON.
+
+    Args:
+        errors: At least one.
+        place: What their locations are relative to, such as `/body`.
+    """
+    told = islice(errors, _MOST_ERRORS)
+    return InvalidInput(*(InvalidValue(place + _pointer(error["loc"]), _sentence(error)) for error in told))
+
+
+def register_exception_handlers(app: FastAPI, statuses: StatusByError) -> None:
+    """Make the application respond to every error with problem details (RFC 9457).
+
+    Args:
+        app: Gets the exception handlers.
+        statuses: Those of the application's own errors; the platform's are known.
+    """
+    all_statuses = {**STATUS_BY_ERROR, **statuses}
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, (DomainError, HttpError))  # noqa: S101 - Starlette types handlers loosely
+        return problem_response(request.scope, error, all_statuses)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+        return problem_response(request.scope, validation_error(error.errors()))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - as above
+        status = HTTPStatus(error.status_code)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            # Starlette names the methods of the first route that matches only.
+            headers["Allow"] = ", ".join(_methods(app, request.scope))
+        return _problem(request.scope, status, status.description or status.phrase, headers=headers)
+
+    async def on_disconnect(request: Request, _error: Exception) -> Response:
+        # Nobody hears it; but it is the client's failure, and must not count as ours.
+        gone = HttpError(HTTPStatus.BAD_REQUEST, "The body ended before it was complete.")
+        return problem_response(request.scope, gone)
+
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
+    app.add_exception_handler(DomainError, on_error)
+    app.add_exception_handler(HttpError, on_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+
+
+def _problem(
+    scope: Scope,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    code: str | None = None,
+    title: str | None = None,
+    errors: Iterable[InvalidValue] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    body: dict[str, Any] = {
+        # RFC 9457 §4.2.1: about:blank is for a problem that its status says all about.
+        "type": f"{TYPE_PREFIX}{code}" if code else "about:blank",
+        "title": title or status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "instance": quote(scope["path"]),
+        "request_id": scope["state"]["request_id"],
+    }
+    if listed := [error._asdict() for error in errors]:
+        body["errors"] = listed
+    return Response(msgspec.json.encode(body), status, headers, media_type=MEDIA_TYPE)
+
+
+def _pointer(location: Iterable[int | str]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "is not known here; take it out"
+    return error["msg"].removeprefix("Value error, ")
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """Return the methods that the path answers; HEAD wherever GET is (`HeadMiddleware`)."""
+    # A mounted application changes the root path of the scope, and matches every method; here it serves files.
+    root_path = scope.get("app_root_path", scope.get("root_path", ""))
+
+    def is_answered(method: str) -> bool:
+        trial = {**scope, "root_path": root_path, "method": method}
+        return any(
+            route.matches(trial)[0] is Match.FULL and (method == "GET" or not isinstance(route, Mount))
+            for route in app.router.routes
+        )
+
+    methods = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if is_answered(method)]
+    return ["GET", "HEAD", *methods[1:]] if "GET" in methods else methods

@@ -1,0 +1,87 @@
+"""Whether requests should come to this worker."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from backend.platform.errors import DatabaseMisconfigured, DomainError
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.schema import ApplicationSchema, SchemaState
+from backend.platform.postgres.schema_probe import is_saturated, probe_schema
+from backend.platform.server.drain import Drain
+from backend.platform.settings.server import ServerSettings
+
+__all__ = ["Readiness"]
+
+_log = structlog.get_logger()
+
+_CHECK_SECONDS = 2.0
+"""Shorter than a probe's own time limit, so that the probe gets the reason."""
+
+
+class Readiness:
+    """Decides on drain, database and schema.
+
+    Args:
+        database: The worker's.
+        schema: What the application needs of it.
+        drain: Whether requests should go elsewhere.
+        settings: `readiness_database_check` and `readiness_cache_seconds`.
+        may_write_users: Whether the service's role needs a right on `users`.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        schema: ApplicationSchema,
+        drain: Drain,
+        settings: ServerSettings,
+        *,
+        may_write_users: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._schema = schema
+        self._drain = drain
+        self._mode = settings.readiness_database_check
+        self._may_write_users = may_write_users
+        self._cache_seconds = settings.readiness_cache_seconds
+        self._clock = clock
+        self._good_until = float("-inf")
+        self._logged_reason: str | None = None
+
+    async def not_ready_reason(self) -> str | None:
+        """Return why requests should not come here, None where they should."""
+        if self._drain.active:
+            return "draining"
+        if self._mode == "off" or (self._mode == "cached" and self._clock() < self._good_until):
+            return None
+        reason = await self._database_reason()
+        if reason is None:
+            self._good_until = self._clock() + self._cache_seconds
+        elif reason != self._logged_reason:
+            _log.warning("not ready", reason=reason)
+        self._logged_reason = reason
+        return reason
+
+    async def _database_reason(self) -> str | None:
+        if is_saturated(self._database):
+            # Every connection works: to send all requests elsewhere would turn load into an outage.
+            return None
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                schema = await probe_schema(
+                    self._database, self._schema, may_write_users=self._may_write_users
+                )
+        except DatabaseMisconfigured as error:
+            return error.reason
+        except (DomainError, TimeoutError):
+            return "the database does not answer"
+        if schema.defect:
+            return schema.defect
+        if schema.state is SchemaState.BEHIND:
+            return "the database's schema is behind: run `task-service migrate`"
+        return None

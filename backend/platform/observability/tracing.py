@@ -1,0 +1,202 @@
+"""Traces: spans of requests, services and statements, sent by OTLP; nothing at all without an endpoint."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.metadata import version
+from threading import Thread
+from typing import Any, override
+
+from backend.platform.observability.otel_variables import (
+    IGNORED_AT_IMPORT,
+    discard_invalid_variables,
+    is_tracing_wanted,
+)
+
+# isort: split
+import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Tracer, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from backend.platform.settings.server import ServerSettings
+
+__all__ = [
+    "configure_tracing",
+    "install_tracer_provider",
+    "request_tracer",
+    "service_span",
+    "start_request_span",
+    "statement_span",
+]
+
+_FLUSH_SECONDS = 3.0
+_NO_SPAN = nullcontext()
+_log = structlog.get_logger()
+
+_tracer: Tracer | None = None
+
+
+def configure_tracing(settings: ServerSettings) -> Callable[[], None]:
+    """Start tracing where the environment names a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
+
+    To be called in the process that serves, never before a fork: the exporter's thread and
+    locks do not survive one. Sampler, headers, timeouts and batch sizes are those of the
+    standard `OTEL_*` variables; one that cannot be used is logged, and its default applies.
+
+    Args:
+        settings: Names the deployment environment.
+
+    Returns:
+        Ends tracing: sends the spans that wait, for at most three seconds; blocks meanwhile.
+    """
+    for variable, reason in (*IGNORED_AT_IMPORT, *discard_invalid_variables()):
+        _log.warning("OpenTelemetry variable is ignored", variable=variable, reason=reason)
+    if is_tracing_wanted():
+        try:
+            return install_tracer_provider(settings, OTLPSpanExporter())
+        except Exception as error:  # noqa: BLE001 - telemetry never stops the service, whatever its variables are
+            _log.warning("tracing is off: the SDK does not start", reason=type(error).__name__)
+    return lambda: None
+
+
+def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) -> Callable[[], None]:
+    """Start tracing to an exporter; see `configure_tracing`."""
+    global _tracer  # noqa: PLW0603 - tracing belongs to the process, as its metrics do
+    resource = Resource.create(
+        {
+            "service.name": os.environ.get("OTEL_SERVICE_NAME") or "task-service",
+            "service.version": version("task-service"),
+            "deployment.environment.name": settings.environment,
+        }
+    )
+    # The provider's own exit handler would wait for a dead collector a second time.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=_ids)
+    provider.sampler = _MemoizedSampler(provider.sampler)
+    processor = BatchSpanProcessor(exporter)
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("backend", version("task-service"))
+    _tracer = tracer if isinstance(tracer, Tracer) else None  # the SDK is switched off
+
+    def shutdown() -> None:
+        global _tracer  # noqa: PLW0603 - as above
+        _tracer = None
+        # The processor itself would wait thirty seconds for a collector that does not answer.
+        flush = Thread(target=processor.shutdown, name="flush-spans", daemon=True)
+        flush.start()
+        flush.join(_FLUSH_SECONDS)
+        exporter.shutdown()
+
+    return shutdown
+
+
+def request_tracer() -> Tracer | None:
+    """Return the tracer for requests, None while tracing is off."""
+    return _tracer
+
+
+class _PresetIdGenerator(RandomIdGenerator):
+    """Gives a new trace the id for which its sampler has result already, otherwise a random one."""
+
+    prepared: int | None = None
+
+    @override
+    def generate_trace_id(self) -> int:
+        trace_id, self.prepared = self.prepared, None
+        return super().generate_trace_id() if trace_id is None else trace_id
+
+
+class _MemoizedSampler(Sampler):
+    """Repeats what a sampler has result already, which it is to be asked once; otherwise asks it."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+        self.result: SamplingResult | None = None
+
+    @override
+    def should_sample(self, *arguments: Any, **options: Any) -> SamplingResult:
+        result, self.result = self.result, None
+        return result or self._sampler.should_sample(*arguments, **options)
+
+    @override
+    def get_description(self) -> str:
+        return self._sampler.get_description()
+
+
+_ids = _PresetIdGenerator()
+
+
+def start_request_span(tracer: Tracer, name: str, parent: Context) -> tuple[int, Span | None]:
+    """Start the span of a request.
+
+    The sampler is asked first, of which it sees the name alone: a span that is not recorded costs the
+    SDK a third of one that is, and most are not.
+
+    Args:
+        tracer: As `request_tracer` gives it.
+        name: Of the span.
+        parent: What the caller sent, empty where it sent nothing.
+
+    Returns:
+        The trace's id, and the span, None where it is not recorded.
+    """
+    if not parent:
+        trace_id = _ids.generate_trace_id()
+        sampler = tracer.sampler
+        result = sampler.should_sample(parent, trace_id, name, SpanKind.SERVER)
+        if result.decision is Decision.DROP:
+            return trace_id, None
+        _ids.prepared = trace_id
+        if isinstance(sampler, _MemoizedSampler):
+            sampler.result = result
+    span = tracer.start_span(name, parent, SpanKind.SERVER, record_exception=False)
+    return span.get_span_context().trace_id, span if span.is_recording() else None
+
+
+def statement_span(name: str, sql: str) -> AbstractContextManager[object]:
+    """Cover a statement with a span, where the request is sampled.
+
+    Args:
+        name: What the statement does, such as `select tasks`.
+        sql: Its text with placeholders; values never stand in it.
+    """
+    if _tracer is None or not trace.get_current_span().is_recording():
+        return _NO_SPAN
+    return _span(
+        _tracer,
+        name,
+        SpanKind.CLIENT,
+        {
+            "db.system.name": "postgresql",
+            "db.query.summary": name,
+            "db.query.text": sql,
+            "db.operation.name": name.split(" ", 1)[0],
+        },
+    )
+
+
+def service_span(name: str) -> AbstractContextManager[object]:
+    """Cover a service's function with a span, where the request is sampled."""
+    if _tracer is None or not trace.get_current_span().is_recording():
+        return _NO_SPAN
+    return _span(_tracer, name, SpanKind.INTERNAL, {})
+
+
+@contextmanager
+def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, str]) -> Iterator[None]:
+    # The SDK would copy the exception's text into the span, and with it values of the statement.
+    with tracer.start_as_current_span(
+        name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            span.set_attribute("error.type", getattr(error, "sqlstate", None) or type(error).__qualname__)
+            span.set_status(Status(StatusCode.ERROR))
+            raise

@@ -1,0 +1,244 @@
+"""The database as the repository sees it: statements run on a pool of connections, failures in the domain's words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+import structlog
+
+from backend.platform.errors import DatabaseMisconfigured, DatabaseUnavailable, DomainError
+from backend.platform.observability.metrics import (
+    observe_connection_failure,
+    observe_connection_timeout,
+    observe_connection_wait,
+)
+from backend.platform.postgres.connection import open_connection, session_settings, settings_statement
+from backend.platform.postgres.connection_parameters import ConnectionParameters
+from backend.platform.postgres.dsn import parse_dsn, service_parameters
+from backend.platform.postgres.error_translation import is_connection_lost, is_retriable_conflict, translate
+from backend.platform.postgres.pool import ConnectionPool
+from backend.platform.postgres.statement import Connection, Statement
+from backend.platform.postgres.timestamptz_codec import register_codec
+from backend.platform.postgres.transaction import server_settings, transaction
+from backend.platform.settings.database import DatabaseSettings
+
+__all__ = ["Database"]
+
+_CLIENT_MARGIN_SECONDS = 1.0
+"""How much longer than the server's own limit we wait: only for a connection that has gone silent."""
+
+_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan;"
+
+_log = structlog.get_logger()
+
+
+class Database:
+    """A pool of asyncpg connections to one PostgreSQL.
+
+    A connection is held for the length of a statement or of a transaction, never while an
+    answer is made. No session state is ever set, so connections are not reset between uses.
+
+    Args:
+        settings: Addresses, sizes and time limits.
+        url: Overrides the settings' address; used for the embedded PostgreSQL.
+    """
+
+    def __init__(self, settings: DatabaseSettings, url: str | None = None) -> None:
+        self._settings = settings
+        self._url = url
+        self._pool: ConnectionPool | None = None
+        self._through_pooler = False
+        self._role: str | None = None
+        # Begins each transaction.
+        self._begin = "BEGIN;"
+        self._violations: dict[str, Callable[[], DomainError]] = {}
+
+    async def start(self) -> None:
+        """Open the pool. A database that is away is no error: requests answer 503 until it is there.
+
+        Raises:
+            ConfigurationError: The address is not a PostgreSQL URL.
+        """
+        parameters = self._parameters()
+        if parameters.ignores_channel_binding:
+            _log.warning(
+                "channel_binding=require is not enforced: sslmode=verify-full would authenticate the server",
+                variable=parameters.variable,
+            )
+        self._through_pooler = parameters.pooler == "transaction"
+        if self._through_pooler:
+            limits = session_settings(parameters, server_settings(self._settings))
+            self._begin = "BEGIN;" + settings_statement(limits, is_local=True)
+        self._pool = ConnectionPool(
+            self._connect,
+            max_size=self._settings.database_pool_max_size,
+            max_idle_seconds=self._settings.database_connection_max_idle_seconds,
+            timeout_seconds=self._settings.database_pool_acquire_timeout_seconds,
+            connect_timeout_seconds=parameters.total_timeout_seconds,
+        )
+        await self._warm_up(self._pool)
+
+    async def stop(self) -> None:
+        """Close every connection; those in use get a second to end."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """The started pool; only its sizes are for others to read."""
+        if self._pool is None:
+            raise DatabaseUnavailable("The service is still starting.")
+        return self._pool
+
+    def register_violation(self, constraint: str, error: Callable[[], DomainError]) -> None:
+        """Give a constraint's violation a name of the domain.
+
+        Args:
+            constraint: Its name in the database.
+            error: Makes the error to raise instead.
+        """
+        self._violations[constraint] = error
+
+    async def fetch(
+        self,
+        statement: Statement,
+        *,
+        retry_on_disconnect: bool = False,
+        custom_plan: bool = False,
+        **values: Any,
+    ) -> list[asyncpg.Record]:
+        """Run one statement, which is its own transaction.
+
+        Args:
+            statement: What to run.
+            retry_on_disconnect: The statement only reads, so it is run again when its connection was lost.
+            custom_plan: The best plan depends on the values, so none is kept; costs two round trips more.
+            values: The statement's parameters.
+
+        Returns:
+            Its rows.
+
+        Raises:
+            DomainError: See `failures.translate`.
+        """
+
+        async def work(connection: Connection) -> list[asyncpg.Record]:
+            return await statement.fetch(connection, values)
+
+        begin = self._begin if self._through_pooler else None
+        if custom_plan:
+            begin = self._begin + _REPLAN
+        return await self._run(work, begin=begin, retry_on_disconnect=retry_on_disconnect)
+
+    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run several statements in one transaction, committed before this returns.
+
+        Args:
+            work: Called with the open transaction; called once more when a concurrent
+                transaction made PostgreSQL roll this one back.
+
+        Raises:
+            DomainError: What `work` raised, or see `failures.translate`; rolled back.
+        """
+        return await self._run(work, begin=self._begin, retry_on_disconnect=False)
+
+    async def _run[Result](
+        self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None, retry_on_disconnect: bool
+    ) -> Result:
+        try:
+            return await self._attempt(work, begin=begin)
+        except Exception as error:
+            if not (is_retriable_conflict(error) or (retry_on_disconnect and is_connection_lost(error))):
+                raise self._domain_error(error) from error
+        try:
+            return await self._attempt(work, begin=begin)
+        except Exception as error:
+            raise self._domain_error(error) from error
+
+    async def _attempt[Result](
+        self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None
+    ) -> Result:
+        pool = self.pool
+        connection = await self._acquire(pool)
+        release = pool.release
+        try:
+            if begin is None:
+                return await work(connection)
+            async with transaction(connection, begin):
+                return await work(connection)
+        except TimeoutError:
+            # The server may still be at it, or be gone without a word: no more use of this connection.
+            connection.terminate()
+            raise
+        except asyncio.CancelledError:
+            release = pool.release_after_reset
+            raise
+        finally:
+            release(connection)
+
+    async def _acquire(self, pool: ConnectionPool) -> asyncpg.Connection[asyncpg.Record]:
+        started = perf_counter()
+        try:
+            connection = await pool.acquire()
+        except TimeoutError as error:
+            observe_connection_timeout()
+            raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
+        except Exception as error:
+            # Here and not where statements fail: to connect again at once would only double the wait.
+            raise self._domain_error(error) from error
+        observe_connection_wait(perf_counter() - started)
+        return connection
+
+    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        """Open a connection to the address in force now, which a rotated secret changes."""
+        settings = self._settings
+        try:
+            connection = await open_connection(
+                self._parameters(),
+                timeout_seconds=settings.database_pool_acquire_timeout_seconds,
+                command_timeout_seconds=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
+                settings=server_settings(settings),
+            )
+            self._role = getattr(connection.get_settings(), "session_authorization", None)
+            await register_codec(connection)
+        except BaseException:
+            # Also when the wait for it is given up: to a silent server nothing else ends it.
+            observe_connection_failure()
+            raise
+        return connection
+
+    def _parameters(self) -> ConnectionParameters:
+        if self._url is not None:
+            return parse_dsn(self._url, pooler=self._settings.database_pooler)
+        return service_parameters(self._settings)
+
+    async def _warm_up(self, pool: ConnectionPool) -> None:
+        """Open the first connections, so that the first requests need not."""
+        size = self._settings.database_pool_prewarm_size
+        opened = await asyncio.gather(*(pool.acquire() for _ in range(size)), return_exceptions=True)
+        failures = [each for each in opened if isinstance(each, BaseException)]
+        for each in opened:
+            if not isinstance(each, BaseException):
+                pool.release(each)
+        if failures:
+            failure = translate(failures[0]) if isinstance(failures[0], Exception) else None
+            reason = failure.reason if isinstance(failure, DatabaseMisconfigured) else None
+            _log.warning(
+                "no database connection at the start", error=type(failures[0]).__name__, reason=reason
+            )
+
+    def _domain_error(self, error: Exception) -> Exception:
+        """Return the error to raise instead, and log what an operator can act on."""
+        if violation := self._violations.get(getattr(error, "constraint_name", None) or ""):
+            return violation()
+        failure = translate(error)
+        cause = {"error": type(error).__name__, "sqlstate": getattr(error, "sqlstate", None)}
+        if isinstance(failure, DatabaseMisconfigured):
+            _log.error("database misconfigured", **cause, role=self._role, reason=failure.reason)
+        elif isinstance(failure, DatabaseUnavailable):
+            _log.warning("database failure", **cause)
+        return failure or error

@@ -1,0 +1,186 @@
+"""Reads from a database's catalog whether this service can work on it: revision, tables, encoding, grants."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from backend.platform.errors import ConfigurationError, DatabaseMisconfigured
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.connection_parameters import ConnectionParameters
+from backend.platform.postgres.dsn import parse_dsn
+from backend.platform.postgres.error_translation import translate
+from backend.platform.postgres.schema import ApplicationSchema, SchemaState
+from backend.platform.postgres.statement import Connection
+
+__all__ = ["DatabaseSchema", "inspect_schema", "inspect_schema_at"]
+
+_ANSWER_SECONDS = 5.0
+"""Longest wait for a connection, where the URL has no `connect_timeout`, and for each answer on it."""
+
+# Reads the system catalogs only, which every role may. A grant on single columns counts as one on the table.
+_FACTS: Final = """
+SELECT
+    current_setting('server_encoding') AS encoding,
+    to_regclass('alembic_version') IS NOT NULL AS has_version_table,
+    ARRAY(
+        SELECT table_name FROM unnest($1::text[]) AS wanted (table_name) WHERE to_regclass(table_name) IS NULL
+    ) AS missing_tables,
+    ARRAY(
+        SELECT table_name || '.' || column_name FROM unnest($2::text[], $3::text[]) AS wanted (table_name, column_name)
+        WHERE NOT EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass(table_name) AND attname = column_name AND NOT attisdropped
+        )
+    ) AS missing_columns,
+    ARRAY(
+        SELECT format('GRANT %s ON %s TO %I', string_agg(privilege, ', '), to_regclass(table_name), current_user)
+        FROM unnest($4::text[], $5::text[]) AS wanted (table_name, privilege)
+        WHERE NOT CASE privilege
+            WHEN 'DELETE' THEN has_table_privilege(to_regclass(table_name), privilege)
+            ELSE has_any_column_privilege(to_regclass(table_name), privilege)
+        END
+        -- The service does not write into a table that others build on: it is the frontend's.
+        AND NOT (table_name = 'users' AND (NOT $6 OR EXISTS (
+            SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass('users')
+                AND conrelid NOT IN (SELECT to_regclass(own) FROM unnest($1::text[]) AS tables (own))
+        )))
+        GROUP BY table_name
+        ORDER BY table_name
+    ) AS missing_grants,
+    -- A schema without USAGE is left out of the search path, as if its tables did not exist.
+    ARRAY(
+        SELECT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user) FROM pg_namespace
+        WHERE NOT has_schema_privilege(oid, 'USAGE')
+            AND EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid AND relname = 'alembic_version')
+            AND EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_namespace.oid AND relname = $1[1])
+    ) AS missing_usage
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSchema:
+    """What a database has of what the service needs.
+
+    Attributes:
+        revision: That of the last migration, None before the first one.
+        state: How it compares with the code's.
+        migration_defect: Why no migration can make the database fit, as a sentence; None where one can.
+        foreign_revisions: Of another application that shares `alembic_version` with this one.
+        missing_grants: The statements that give the connected role the rights which the service needs.
+    """
+
+    revision: str | None
+    state: SchemaState
+    migration_defect: str | None = None
+    foreign_revisions: tuple[str, ...] = ()
+    missing_grants: tuple[str, ...] = ()
+
+    @property
+    def defect(self) -> str | None:
+        """Why the service cannot work on the database although it is migrated, as a sentence; None where it can."""
+        if self.migration_defect or not self.missing_grants:
+            return self.migration_defect
+        return f"the service's role lacks rights; run as the tables' owner: {'; '.join(self.missing_grants)}"
+
+
+async def inspect_schema(
+    connection: Connection, schema: ApplicationSchema, *, may_write_users: bool = True
+) -> DatabaseSchema:
+    """Return what the database of this connection has.
+
+    Args:
+        connection: To the database.
+        schema: What the application needs.
+        may_write_users: Whether the service's role needs a right on `users`, unless it is the frontend's.
+
+    Raises:
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: As asyncpg does.
+    """
+    (facts,) = await connection.fetch(_FACTS, *_query_arguments(schema), may_write_users)
+    grants = tuple(facts["missing_usage"] or facts["missing_grants"])
+    revisions: list[str] = []
+    if facts["has_version_table"]:
+        if any(" ON alembic_version " in grant for grant in grants):
+            return DatabaseSchema(None, SchemaState.BEHIND, missing_grants=grants)
+        revisions = [row[0] for row in await connection.fetch("SELECT version_num FROM alembic_version")]
+    revision = next(filter(schema.has_revision, revisions), revisions[0] if revisions else None)
+    foreign = tuple(each for each in revisions if each != revision and not schema.has_revision(each))
+    state = schema.state(revision)
+    defect = _encoding_defect(facts["encoding"]) or _table_defect(
+        revision, state, facts["missing_tables"], facts["missing_columns"]
+    )
+    if state is SchemaState.BEHIND and not facts["missing_usage"]:
+        grants = ()  # the migration makes the tables, and may grant
+    return DatabaseSchema(revision, state, defect, foreign, grants)
+
+
+async def inspect_schema_at(
+    address: ConnectionParameters | str, schema: ApplicationSchema, *, may_write_users: bool = True
+) -> DatabaseSchema:
+    """Return what the database at this address has, over a connection of its own.
+
+    Args:
+        address: Its parameters, or a URL to which libpq's environment variables do not apply.
+        schema: What the application needs.
+        may_write_users: As `inspect_schema` takes it.
+
+    Raises:
+        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
+        DatabaseUnavailable, DatabaseTimeout: The database does not answer; its `__cause__` is the driver's error.
+    """
+    parameters = parse_dsn(address) if isinstance(address, str) else address
+    try:
+        connection = await open_connection(
+            parameters, timeout_seconds=_ANSWER_SECONDS, command_timeout_seconds=_ANSWER_SECONDS
+        )
+        try:
+            return await inspect_schema(connection, schema, may_write_users=may_write_users)
+        finally:
+            await connection.close(timeout=1.0)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        failure = translate(error)
+        if isinstance(failure, DatabaseMisconfigured):
+            raise ConfigurationError(failure.reason) from None
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _query_arguments(schema: ApplicationSchema) -> tuple[list[str], ...]:
+    return (
+        [table.name for table in schema.tables],
+        [table.name for table in schema.tables for _ in table.columns],
+        [column.name for table in schema.tables for column in table.columns],
+        [table for table, privileges in schema.grants.items() for _ in privileges],
+        [privilege for privileges in schema.grants.values() for privilege in privileges],
+    )
+
+
+def _encoding_defect(encoding: str) -> str | None:
+    if encoding == "UTF8":
+        return None
+    return (
+        f"the database has the encoding {encoding}, which cannot store every title: create one with"
+        " ENCODING 'UTF8' TEMPLATE template0"
+    )
+
+
+def _table_defect(
+    revision: str | None, state: SchemaState, missing_tables: list[str], missing_columns: list[str]
+) -> str | None:
+    if revision is None:
+        return None
+    if missing_tables:
+        # An unknown revision alone is no proof that a later release was here.
+        return (
+            f"alembic_version is at {revision!r}, but the database has no table {' and no table '.join(missing_tables)}:"
+            " if another application's migrations made alembic_version, give this service a database of its own;"
+            " otherwise restore the tables"
+        )
+    if missing_columns and state is not SchemaState.BEHIND:
+        return (
+            f"alembic_version is at {revision!r}, but the database has no column"
+            f" {' and no column '.join(missing_columns)}: restore what was dropped"
+        )
+    return None

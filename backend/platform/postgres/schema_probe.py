@@ -1,0 +1,54 @@
+"""Asks the database how its schema stands to the code's, and its pool how it is."""
+
+from functools import partial
+
+from backend.platform.errors import DatabaseTimeout, DatabaseUnavailable
+from backend.platform.observability.metrics import PoolState, set_schema_revision
+from backend.platform.postgres.database import Database
+from backend.platform.postgres.dsn import service_parameters
+from backend.platform.postgres.schema import ApplicationSchema
+from backend.platform.postgres.schema_inspection import DatabaseSchema, inspect_schema, inspect_schema_at
+from backend.platform.settings.database import DatabaseSettings
+
+__all__ = ["is_saturated", "pool_state", "probe_schema", "probe_schema_at"]
+
+
+async def probe_schema(
+    database: Database, schema: ApplicationSchema, *, may_write_users: bool
+) -> DatabaseSchema:
+    """Return what the database has of the schema, and set the metric of its revision.
+
+    Raises:
+        DomainError: The database does not answer, or refuses the service.
+    """
+    found = await database.transaction(
+        partial(inspect_schema, schema=schema, may_write_users=may_write_users)
+    )
+    set_schema_revision(schema.head_revision, found.revision)
+    return found
+
+
+async def probe_schema_at(settings: DatabaseSettings, schema: ApplicationSchema) -> DatabaseSchema | None:
+    """Return the same, asked on a connection of its own; None where the database does not answer.
+
+    Raises:
+        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
+    """
+    try:
+        return await inspect_schema_at(
+            service_parameters(settings), schema, may_write_users=settings.may_write_users
+        )
+    except (DatabaseUnavailable, DatabaseTimeout):
+        return None
+
+
+def pool_state(database: Database) -> PoolState:
+    """Return the pool's connections as they are now."""
+    pool = database.pool
+    return PoolState(idle=pool.idle_size, used=pool.size - pool.idle_size, limit=pool.max_size)
+
+
+def is_saturated(database: Database) -> bool:
+    """Whether every connection that the pool may have runs a statement."""
+    state = pool_state(database)
+    return state.used >= state.limit

@@ -1,0 +1,20 @@
+"""The event loop's exception handler: it leaves out what uvloop reports without need."""
+
+import asyncio
+import socket
+from typing import Any
+
+__all__ = ["install_exception_handler"]
+
+
+def install_exception_handler() -> None:
+    """Make the running loop pass over a name lookup that failed after its connection attempt was cancelled.
+
+    uvloop leaves such a lookup behind, and would log its `gaierror` as never retrieved.
+    """
+    asyncio.get_running_loop().set_exception_handler(_ignore_orphaned_dns_errors)
+
+
+def _ignore_orphaned_dns_errors(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), socket.gaierror):
+        loop.default_exception_handler(context)

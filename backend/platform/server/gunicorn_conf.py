@@ -1,0 +1,79 @@
+"""Gunicorn's configuration, from our settings: `gunicorn -c python:backend.platform.server.gunicorn_conf backend.main:app`."""
+
+import gc
+import os
+from typing import Any
+
+from backend.platform.errors import ConfigurationError, exit_with
+from backend.platform.server.listener import BACKLOG, gunicorn_bind
+from backend.platform.settings.base import load
+from backend.platform.settings.server import ServerSettings
+from backend.platform.settings.types import with_mapped_ipv4
+
+try:
+    _settings = load(ServerSettings)
+    bind = [
+        gunicorn_bind(_settings.host, port)
+        for port in (_settings.port, _settings.ops_port)
+        if port is not None
+    ]
+except ConfigurationError as error:
+    exit_with(error)
+
+_directory = _settings.run_dir.absolute() / "metrics"
+# prometheus-client looks at it when it is imported, which is next; the workers inherit both.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
+
+from backend.platform.observability import multiprocess_metrics  # noqa: E402 - see above
+from backend.platform.observability.logging import build_logging_config  # noqa: E402
+from backend.platform.observability.mmap_value import LockFreeMmapValue  # noqa: E402
+from backend.platform.server.drain import drain_marker_path  # noqa: E402
+from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E402
+
+worker_class = "backend.platform.server.worker.GracefulUvicornWorker"
+workers = _settings.workers
+# The code is loaded once, so that workers share its memory, and one that is replaced serves at once.
+preload_app = True
+backlog = BACKLOG
+keepalive = _settings.keep_alive_seconds
+timeout = _settings.worker_timeout_seconds
+graceful_timeout = _settings.graceful_timeout_seconds
+max_requests = _settings.max_requests
+max_requests_jitter = _settings.max_requests_jitter
+forwarded_allow_ips = ",".join(with_mapped_ipv4(_settings.trusted_proxies))
+# Heartbeats on a disk block with it.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - where tmpfs is
+# It writes below HOME, which a read-only root has not, and nobody asks it.
+control_socket_disable = True
+proc_name = "task-service"
+accesslog = None
+logconfig_dict = build_logging_config(_settings)
+
+
+def on_starting(_server: Any) -> None:
+    """Forget what an earlier run left in a folder that outlives a container."""
+    try:
+        multiprocess_metrics.reset_multiproc_dir(_directory, EXIT_REASONS)
+        drain_marker_path(_settings.run_dir).unlink(missing_ok=True)
+    except OSError as error:
+        exit_with(ConfigurationError(f"RUN_DIR: {error.filename} cannot be written ({error.strerror})"))
+
+
+def when_ready(_server: Any) -> None:
+    """Keep the garbage collector off what was loaded: walking it stops a worker for 0.1 s, and ends the sharing."""
+    gc.collect()
+    gc.freeze()
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Begin what each worker has of its own."""
+    LockFreeMmapValue.attach_after_fork(_directory)
+    # By default 700: then a collection walks the requests under way again and again, the more the more there are.
+    gc.set_threshold(20_000, 10, 10)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Count the end of a worker and keep its sums."""
+    reason = exit_reason(worker.pid, was_aborted=worker.aborted)
+    multiprocess_metrics.count_worker_exit(_directory, reason)
+    multiprocess_metrics.mark_worker_dead(_directory, worker.pid)

@@ -1,0 +1,9 @@
+"""Limits of the contract, which no deployment may change: the tables enforce the same ones."""
+
+from typing import Final
+
+__all__ = ["DESCRIPTION_MAX_LENGTH", "TITLE_MAX_LENGTH"]
+
+TITLE_MAX_LENGTH: Final = 200
+DESCRIPTION_MAX_LENGTH: Final = 10_000
+"""Characters (Unicode code points)."""

@@ -1,0 +1,54 @@
+"""Handlers that run our very SQL on an asyncpg pool themselves: no layers, tokens, metrics, log or traces."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import msgspec
+from fastapi import FastAPI, Response
+
+from backend.db.task_statements import GET, select_page
+from backend.schemas.task import TaskRow
+from backend.schemas.task_page import TaskPageRecord
+
+__all__ = ["app"]
+
+_LIST = select_page("created_at", "desc", filtered=False, searching=False, continued=False).sql
+_PAGE = 50
+
+
+async def _no_reset(_connection: object) -> None: ...
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Hold the pool."""
+    async with asyncpg.create_pool(
+        os.environ["DATABASE_URL"], min_size=10, max_size=30, reset=_no_reset
+    ) as pool:
+        app.state.pool = pool
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/api/{user_id}/tasks")
+async def list_tasks(user_id: str) -> Response:
+    """Return the newest tasks."""
+    rows = await app.state.pool.fetch(_LIST, user_id, _PAGE + 1)
+    tasks = [TaskRow(*row) for row in rows[:_PAGE]]
+    return _json(TaskPageRecord(tasks, len(tasks), None))
+
+
+@app.get("/api/{user_id}/tasks/{task_id}")
+async def get_task(user_id: str, task_id: int) -> Response:
+    """Return one task."""
+    rows = await app.state.pool.fetch(GET.sql, user_id, task_id)
+    *fields, _version = rows[0]
+    return _json(TaskRow(*fields))
+
+
+def _json(answer: object) -> Response:
+    return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -1,0 +1,85 @@
+"""Entity tags: what we give, and what `If-Match` and `If-None-Match` say (RFC 9110 §13)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import Headers
+
+from backend.platform.concurrency.precondition import Precondition
+from backend.platform.errors import InvalidInput
+from backend.platform.http.conditional_requests import etag, parse_preconditions
+
+
+def headers(*lines: tuple[str, str]) -> Headers:
+    return Headers(raw=[(name.encode(), value.encode("latin-1")) for name, value in lines])
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([], Precondition()),
+        ([("if-match", "*")], Precondition()),
+        ([("if-match", '"v3"')], Precondition(if_match=(3,))),
+        ([("if-match", '\t"v3" ,"v4","" ')], Precondition(if_match=(3, 4))),
+        ([("if-match", '"v3"'), ("if-match", '"v5"')], Precondition(if_match=(3, 5))),
+        # A weak tag never matches strongly, a foreign one names no version.
+        ([("if-match", 'W/"v3"')], Precondition(if_match=())),
+        ([("if-match", '"v0", "v03", "V3", "v", "3", "ü", "a,b"')], Precondition(if_match=())),
+        ([("if-match", f'"v{"9" * 19}"')], Precondition(if_match=())),
+        ([("if-none-match", 'W/"v3", "v4"')], Precondition(if_none_match=(3, 4))),
+        ([("if-none-match", "*")], Precondition(if_none_match_any=True)),
+        ([("if-match", '"v1"'), ("if-none-match", '"v2"')], Precondition(if_match=(1,), if_none_match=(2,))),
+    ],
+)
+def test_headers_say_which_versions(lines: list[tuple[str, str]], expected: Precondition) -> None:
+    assert parse_preconditions(headers(*lines)) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", ",", "v3", '"v3', 'v3"', '"a" "b"', '"a",', 'w/"a"', "*, *", '"a", *']
+)
+@pytest.mark.parametrize("name", ["if-match", "if-none-match"])
+def test_malformed_tags_are_refused(name: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        parse_preconditions(headers((name, value)))
+    assert refusal.value.errors[0].pointer == f"/header/{name}"
+
+
+@given(st.integers(1, 10**18 - 1))
+def test_our_own_tag_is_understood(version: int) -> None:
+    assert parse_preconditions(headers(("if-match", etag(version)))).if_match == (version,)
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=200))
+def test_any_text_is_understood_or_refused(value: str) -> None:
+    try:
+        found = parse_preconditions(headers(("if-match", value)))
+    except InvalidInput:
+        return
+    assert found.is_unconditional or found.if_match is not None
+
+
+def test_long_list_takes_no_long_time() -> None:
+    # A pattern that tries again from each place would take minutes here.
+    with pytest.raises(InvalidInput):
+        parse_preconditions(headers(("if-match", '"a", ' * 20_000 + '"')))
+
+
+@pytest.mark.parametrize(
+    ("given_precondition", "fails_if_match", "excludes"),
+    [
+        (Precondition(), False, False),
+        (Precondition(if_match=(3, 4)), False, False),
+        (Precondition(if_match=(4,)), True, False),
+        (Precondition(if_match=()), True, False),
+        (Precondition(if_none_match=(3,)), False, True),
+        (Precondition(if_none_match=(4,)), False, False),
+        (Precondition(if_none_match_any=True), False, True),
+    ],
+)
+def test_precondition_on_version_three(
+    given_precondition: Precondition, *, fails_if_match: bool, excludes: bool
+) -> None:
+    assert given_precondition.fails_if_match(3) is fails_if_match
+    assert given_precondition.excludes(3) is excludes
+    assert given_precondition.is_unconditional is (given_precondition == Precondition())

@@ -1,0 +1,55 @@
+"""Each domain error has one answer, and the map has them all."""
+
+import json
+from typing import Any
+
+import pytest
+
+from backend import errors as application_errors
+from backend.api.errors import STATUS_BY_ERROR as APPLICATION_STATUSES
+from backend.platform import errors
+from backend.platform.errors import DomainError, InvalidInput, InvalidValue
+from backend.platform.http.problem_details import STATUS_BY_ERROR, internal_error_response, problem_response
+
+SCOPE: dict[str, Any] = {"type": "http", "path": "/api/日/tasks", "state": {"request_id": "r1"}}
+STATUSES = {**STATUS_BY_ERROR, **APPLICATION_STATUSES}
+ERRORS = [
+    kind
+    for kind in {**vars(errors), **vars(application_errors)}.values()
+    if isinstance(kind, type) and issubclass(kind, DomainError) and kind is not DomainError
+]
+
+
+def example(kind: type[DomainError]) -> DomainError:
+    return kind(InvalidValue("/body/title", "is wrong")) if kind is InvalidInput else kind("It went wrong.")
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_every_error_has_an_answer(kind: type[DomainError]) -> None:
+    answer = problem_response(SCOPE, example(kind), STATUSES)
+    assert 400 <= answer.status_code < 600
+    body = json.loads(bytes(answer.body))
+    assert list(body)[:6] == ["type", "title", "status", "detail", "instance", "request_id"]
+    assert (body["type"], body["title"]) == (f"urn:task-service:problem:{kind.code}", kind.title)
+    assert (body["status"], body["instance"]) == (answer.status_code, "/api/%E6%97%A5/tasks")
+    assert ("errors" in body) == (kind is InvalidInput)
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_client_is_told_how_to_go_on(kind: type[DomainError]) -> None:
+    answer = problem_response(SCOPE, example(kind), STATUSES)
+    if answer.status_code == 401:
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert ("retry-after" in answer.headers) == (
+        answer.status_code in {503, 504} or kind.code in {"idempotency-key-in-progress", "concurrent-update"}
+    )
+
+
+def test_codes_are_unique() -> None:
+    assert len({kind.code for kind in ERRORS}) == len(ERRORS) >= 11
+
+
+def test_unexpected_error_tells_the_id_alone() -> None:
+    answer = internal_error_response(SCOPE)
+    body = json.loads(bytes(answer.body))
+    assert (answer.status_code, body["type"], body["request_id"]) == (500, "about:blank", "r1")

@@ -1,0 +1,157 @@
+"""Log lines: one JSON object each, with the request's id, and without what is not for logs."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+import structlog
+
+from backend.config import Settings
+from backend.errors import TaskNotFound
+from backend.platform.observability.logging import access_log, configure_logging, request_context
+from tests.support.logs import restored_logging
+
+PLANTED = "planted-task-text"
+
+
+class Output:
+    """What was written to stdout since the test began."""
+
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured = captured
+        self._text = ""
+
+    def text(self) -> str:
+        self._text += self._captured.readouterr().out
+        return self._text
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text().splitlines()]
+
+
+@pytest.fixture
+def output(capfd: pytest.CaptureFixture[str]) -> Iterator[Output]:
+    with restored_logging():
+        yield Output(capfd)
+
+
+def production() -> Settings:
+    return Settings(
+        environment="production",
+        database_url="postgresql://u:p@db/tasks",
+        better_auth_secret="x" * 32,
+    )
+
+
+def test_ours_and_the_standard_librarys_lines_have_the_same_fields(output: Output) -> None:
+    configure_logging(production())
+    structlog.get_logger().info("ours", answer=42)
+    logging.getLogger("alembic").warning("theirs %s", "x")
+    logging.getLogger("uvicorn.error").info("uvicorn's")
+    ours, theirs, uvicorns = output.lines()
+    assert ours.items() >= {"event": "ours", "answer": 42, "level": "info"}.items()
+    assert theirs.items() >= {"event": "theirs x", "level": "warning", "logger": "alembic"}.items()
+    assert uvicorns["event"] == "uvicorn's"
+    assert all(line["timestamp"].endswith("Z") for line in (ours, theirs, uvicorns))
+
+
+def test_a_line_carries_the_id_of_the_request_that_it_belongs_to(output: Output) -> None:
+    configure_logging(production())
+    token = request_context.set({"request_id": "request-1", "trace_id": "trace-1"})
+    structlog.get_logger().info("ours")
+    logging.getLogger("theirs").warning("theirs")
+    request_context.reset(token)
+    structlog.get_logger().info("later")
+    lines = output.lines()
+    assert [line.get("request_id") for line in lines] == ["request-1", "request-1", None]
+    assert [line.get("trace_id") for line in lines] == ["trace-1", "trace-1", None]
+
+
+async def test_the_access_line_says_who_what_and_how_long(output: Output) -> None:
+    configure_logging(production())
+    access_log(
+        request_id="request-1",
+        trace_id="a" * 32,
+        user="alice",
+        route="/api/{user_id}/tasks",
+        method="GET",
+        status=200,
+        duration_ms=1.23456,
+    )
+    await asyncio.sleep(0)
+    (line,) = output.lines()
+    del line["timestamp"]
+    assert line == {
+        "event": "request",
+        "level": "info",
+        "request_id": "request-1",
+        "trace_id": "a" * 32,
+        "user": "alice",
+        "route": "/api/{user_id}/tasks",
+        "method": "GET",
+        "status": 200,
+        "duration_ms": 1.23,
+    }
+
+
+def test_in_development_a_status_is_a_number_too(output: Output) -> None:
+    configure_logging(Settings())
+    access_log(
+        **dict.fromkeys(("request_id", "trace_id", "user", "route")),
+        method="GET",
+        status=HTTPStatus.NOT_FOUND,
+        duration_ms=1,
+    )
+    assert "404" in output.text()
+    assert "NOT_FOUND" not in output.text()
+
+
+@pytest.mark.parametrize("standard_library", [False, True])
+def test_a_failure_is_logged_by_type_and_place_and_never_by_its_text(
+    output: Output, *, standard_library: bool
+) -> None:
+    configure_logging(production())
+    try:
+        try:
+            int(PLANTED)
+        except ValueError as error:
+            raise RuntimeError(PLANTED) from error
+    except RuntimeError:
+        if standard_library:
+            logging.getLogger("theirs").exception("failed")
+        else:
+            structlog.get_logger().exception("failed")
+    assert PLANTED not in output.text()
+    (line,) = output.lines()
+    assert line["error"] == "builtins.RuntimeError"
+    assert line["cause"] == "builtins.ValueError"
+    assert line["stack"][0].startswith(__file__)
+
+
+def test_a_domain_error_is_logged_with_its_detail(output: Output) -> None:
+    configure_logging(production())
+    structlog.get_logger().error("failed", exc_info=TaskNotFound("No such task."))
+    assert output.lines()[0]["error"] == "backend.errors.TaskNotFound: No such task."
+
+
+def test_development_writes_lines_for_people(output: Output) -> None:
+    configure_logging(Settings(environment="development", better_auth_secret="x" * 32))
+    structlog.get_logger().info("ours", answer=42)
+    logging.getLogger("theirs").warning("theirs")
+    text = output.text()
+    assert "answer=42" in text
+    assert "theirs" in text
+    assert not text.startswith("{")
+
+
+def test_lines_below_the_level_are_not_written(output: Output) -> None:
+    settings = production().model_copy(update={"log_level": "WARNING"})
+    configure_logging(settings)
+    structlog.get_logger().info("ours")
+    logging.getLogger("theirs").info("theirs")
+    logging.getLogger("uvicorn.access").error("GET /api/alice/tasks?search=%s", PLANTED)
+    assert output.text() == ""

@@ -1,0 +1,199 @@
+"""Spans: where they are made, what they hold, and that nothing happens without a collector."""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+from typing import override
+
+import pytest
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import StatusCode
+
+from backend.config import Settings
+from backend.platform.observability import tracing
+
+SQL = "SELECT id FROM tasks WHERE user_id = $1"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(better_auth_secret="x" * 32)
+
+
+@pytest.fixture
+def spans(settings: Settings) -> Iterator["Spans"]:
+    exporter = InMemorySpanExporter()
+    shutdown = tracing.install_tracer_provider(settings, exporter)
+    yield Spans(exporter, shutdown)
+    shutdown()
+
+
+class Spans:
+    """What was traced; reading it ends tracing."""
+
+    def __init__(self, exporter: InMemorySpanExporter, shutdown: object) -> None:
+        self._exporter = exporter
+        self._shutdown = shutdown
+
+    def finished(self) -> dict[str, ReadableSpan]:
+        assert callable(self._shutdown)
+        self._shutdown()
+        return {span.name: span for span in self._exporter.get_finished_spans()}
+
+
+def test_tracing_is_off_without_an_endpoint(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    shutdown = tracing.configure_tracing(settings)
+    assert tracing.request_tracer() is None
+    assert tracing.statement_span("select tasks", SQL) is tracing.service_span("list")
+    shutdown()
+
+
+def test_the_standard_switch_turns_tracing_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    tracing.configure_tracing(settings)
+    assert tracing.request_tracer() is None
+
+
+def test_statements_and_services_are_spans_of_the_request(spans: Spans) -> None:
+    tracer = tracing.request_tracer()
+    assert tracer is not None
+    with (
+        tracer.start_as_current_span("GET /x"),
+        tracing.service_span("TaskService.list"),
+        tracing.statement_span("select tasks", SQL),
+    ):
+        pass
+    finished = spans.finished()
+    statement, service, http = (finished[n] for n in ("select tasks", "TaskService.list", "GET /x"))
+    assert statement.parent is not None
+    assert service.parent is not None
+    assert statement.parent.span_id == service.context.span_id
+    assert service.parent.span_id == http.context.span_id
+    assert statement.attributes == {
+        "db.system.name": "postgresql",
+        "db.query.summary": "select tasks",
+        "db.query.text": SQL,
+        "db.operation.name": "select",
+    }
+    assert http.resource.attributes["service.name"] == "task-service"
+
+
+def test_a_statement_outside_a_request_has_no_span(spans: Spans) -> None:
+    with tracing.statement_span("select tasks", SQL):
+        pass
+    assert spans.finished() == {}
+
+
+def test_a_request_that_is_not_sampled_costs_no_spans(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    shutdown = tracing.install_tracer_provider(settings, InMemorySpanExporter())
+    tracer = tracing.request_tracer()
+    assert tracer is not None
+    with tracer.start_as_current_span("GET /x"):
+        assert tracing.statement_span("select tasks", SQL) is tracing._NO_SPAN
+    shutdown()
+
+
+class EverySecond(Sampler):
+    """Decides by what it decided before, so that it must be asked once for each trace."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    @override
+    def should_sample(self, *_arguments: object, **_options: object) -> SamplingResult:
+        self._asked += 1
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if self._asked % 2 == 0 else Decision.DROP)
+
+    @override
+    def get_description(self) -> str:
+        return "every second"
+
+
+@pytest.mark.parametrize(
+    ("variables", "least", "most"),
+    [
+        ({"OTEL_TRACES_SAMPLER": "always_on"}, 400, 400),
+        ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 50, 150),
+        ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, 0, 0),
+    ],
+)
+def test_new_traces_are_sampled_as_the_standard_variables_say(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    least: int,
+    most: int,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    sampled = started(settings, 400)
+    assert least <= len(sampled) <= most
+
+
+def test_a_sampler_is_asked_once_for_each_trace(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opentelemetry.sdk.trace.sampling._get_from_env_or_default", EverySecond)
+    assert len(started(settings, 100)) == 50
+
+
+def started(settings: Settings, number: int) -> set[int]:
+    """Start so many traces and return the ids of those that are recorded, as their spans have them."""
+    shutdown = tracing.install_tracer_provider(settings, InMemorySpanExporter())
+    tracer = tracing.request_tracer()
+    assert tracer is not None
+    traces = [tracing.start_request_span(tracer, "GET", Context()) for _ in range(number)]
+    shutdown()
+    assert len({trace_id for trace_id, _ in traces}) == number
+    for trace_id, span in traces:
+        assert span is None or span.get_span_context().trace_id == trace_id
+    return {trace_id for trace_id, span in traces if span is not None}
+
+
+def test_a_failed_statement_is_marked_without_the_errors_text(spans: Spans) -> None:
+    tracer = tracing.request_tracer()
+    assert tracer is not None
+    with (
+        tracer.start_as_current_span("GET /x", record_exception=False),
+        pytest.raises(ValueError, match="planted"),
+        tracing.statement_span("insert task", SQL),
+    ):
+        raise ValueError("planted-task-text")
+    span = spans.finished()["insert task"]
+    assert span.status.status_code is StatusCode.ERROR
+    assert (span.attributes or {})["error.type"] == "ValueError"
+    assert "planted" not in span.to_json()
+
+
+class SilentExporter(SpanExporter):
+    """A collector that takes the connection and never answers."""
+
+    def __init__(self) -> None:
+        self.released = Event()
+
+    @override
+    def export(self, spans: object) -> SpanExportResult:
+        self.released.wait(20)
+        return SpanExportResult.FAILURE
+
+    @override
+    def shutdown(self) -> None:
+        self.released.set()
+
+
+def test_a_silent_collector_delays_the_end_by_three_seconds_at_most(settings: Settings) -> None:
+    shutdown = tracing.install_tracer_provider(settings, SilentExporter())
+    tracer = tracing.request_tracer()
+    assert tracer is not None
+    tracer.start_span("GET /x").end()
+    started = time.monotonic()
+    shutdown()
+    assert time.monotonic() - started < 4

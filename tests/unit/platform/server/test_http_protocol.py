@@ -1,0 +1,190 @@
+"""A head that is too large or too slow ends its own connection and nobody else's."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
+from unittest.mock import Mock
+
+import httpx
+import pytest
+import uvicorn
+import uvloop
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from backend.platform.server import http_protocol
+from backend.platform.server.http_protocol import MAX_HEADER_BYTES, BoundedHttpProtocol
+
+SLOW_CONNECTIONS = 500
+
+
+async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    length = str(len(body)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    await send({"type": "http.response.body", "body": body})
+
+
+type Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = uvicorn.Config(echo, http=BoundedHttpProtocol, lifespan="off", log_config=None, loop="none")
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+async def connect(port: int) -> AsyncIterator[Connect]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            return reader, writer
+
+        yield open_one
+
+
+@pytest.fixture
+def short_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEADER_READ_TIMEOUT_SECONDS", 0.3)
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+@pytest.mark.usefixtures("short_time")
+async def test_a_head_that_does_not_end_in_time_ends_the_connection(connect: Connect, sent: bytes) -> None:
+    reader, writer = await connect()
+    writer.write(sent)
+    assert await is_closed(reader)
+
+
+@pytest.mark.usefixtures("short_time")
+async def test_a_second_head_on_the_same_connection_has_the_same_time(connect: Connect) -> None:
+    reader, writer = await connect()
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    assert await is_closed(reader)
+
+
+@pytest.mark.usefixtures("short_time")
+async def test_a_connection_may_be_idle_between_requests_and_a_body_may_be_slow(connect: Connect) -> None:
+    reader, writer = await connect()
+    for _ in range(2):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        await asyncio.sleep(0.4)
+        writer.write(b"b")
+        assert (await reader.readuntil(b"ab")).startswith(b"HTTP/1.1 200")
+
+
+async def test_slow_connections_do_not_stop_other_users(port: int, connect: Connect) -> None:
+    slow = [await connect() for _ in range(SLOW_CONNECTIONS)]
+    for _, writer in slow:
+        writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        started = perf_counter()
+        answers = [await client.get("/") for _ in range(50)]
+        seconds = perf_counter() - started
+    assert {answer.status_code for answer in answers} == {200}
+    assert seconds < 2
+
+
+async def test_a_head_that_is_too_large_is_refused(connect: Connect) -> None:
+    reader, writer = await connect()
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + b"x" * MAX_HEADER_BYTES)
+    assert (await reader.readline()) == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+
+
+async def test_a_large_body_is_no_large_head(connect: Connect) -> None:
+    reader, writer = await connect()
+    body = b"x" * MAX_HEADER_BYTES * 2
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    await reader.readuntil(b"\r\n\r\n")
+    assert await reader.readexactly(len(body)) == body
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHOST: a\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost:\r\n", 200),
+        (b"GET / HTTP/1.0\r\n", 200),
+    ],
+)
+async def test_a_request_names_one_host(connect: Connect, head: bytes, status: int) -> None:
+    reader, writer = await connect()
+    writer.write(head + b"Connection: close\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_what_follows_a_request_without_a_host_is_not_served(connect: Connect) -> None:
+    reader, writer = await connect()
+    writer.write(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await reader.read()).count(b"HTTP/1.1 ") == 1
+
+
+async def answer_at_once(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+def ask_and_close_half(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(4096)
+
+
+def test_a_client_that_has_sent_its_end_is_answered() -> None:
+    async def ask(times: int) -> list[bytes]:
+        config = uvicorn.Config(answer_at_once, http=BoundedHttpProtocol, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            port = listener.getsockname()[1]
+            answers = [await asyncio.to_thread(ask_and_close_half, port) for _ in range(times)]
+            server.should_exit = True
+            await serving
+        return answers
+
+    # On the loop of production: asyncio's own leaves the connection half open.
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in uvloop.run(ask(30)))
+
+
+async def test_nothing_is_written_to_a_client_that_is_gone() -> None:
+    config = uvicorn.Config(echo, http=BoundedHttpProtocol, lifespan="off", log_config=None)
+    config.load()
+    connection = BoundedHttpProtocol(config, ServerState(), {})
+    below = Mock(spec=asyncio.Transport)
+    below.get_extra_info.return_value = None
+    connection.connection_made(below)
+    connection.transport.write(b"late")
+    connection.connection_lost(ConnectionResetError())
+    await asyncio.sleep(0)
+    below.write.assert_not_called()

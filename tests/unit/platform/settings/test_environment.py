@@ -1,0 +1,94 @@
+"""Variables are read in one way: from the environment, below it from `.env`, and without what cannot be seen."""
+
+from pathlib import Path
+
+import pytest
+
+from backend.platform.errors import ConfigurationError
+from backend.platform.settings import environment
+from backend.platform.settings.environment import read_variables
+
+
+@pytest.fixture
+def env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    file = tmp_path / ".env"
+    monkeypatch.setattr(environment, "ENV_FILE", file)
+    return file
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_env_file_is_read_with_and_without_byte_order_mark(env_file: Path, encoding: str) -> None:
+    env_file.write_text("PORT=9000\r\nHOST='::'\r\nUNKNOWN=1\r\n", encoding=encoding)
+    assert read_variables(("port", "host")) == {"port": "9000", "host": "::"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_env_file_in_another_encoding_is_refused(env_file: Path, encoding: str) -> None:
+    env_file.write_text("# Größe\nPORT=9000\n", encoding=encoding)
+    with pytest.raises(ConfigurationError, match=r"\.env is not encoded in UTF-8"):
+        read_variables(("port",))
+
+
+def test_a_missing_env_file_and_a_folder_of_that_name_are_no_settings(env_file: Path) -> None:
+    assert read_variables(("port",)) == {}
+    env_file.mkdir()
+    assert read_variables(("port",)) == {}
+
+
+def test_an_env_file_that_cannot_be_reached_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environment, "ENV_FILE", tmp_path / ("x" * 300))
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_variables(("port",))
+
+
+def test_the_environment_wins_over_the_file_unless_it_is_empty(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env_file.write_text("PORT=1\nhost=a\nRUN_DIR=b\n")
+    monkeypatch.setenv("PORT", "2")
+    monkeypatch.setenv("HOST", " ")
+    assert read_variables(("port", "host", "run_dir")) == {"port": "2", "host": "a", "run_dir": "b"}
+
+
+def test_upper_case_wins_over_other_spellings_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("port", "2")
+    assert read_variables(("port",)) == {"port": "1"}
+
+
+@pytest.mark.parametrize("text", [" 9000", "9000\n", "\ufeff9000", "\u200b9000\u00a0", "\t9000\r\n"])
+def test_what_cannot_be_seen_around_a_value_is_removed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PORT", text)
+    assert read_variables(("port",)) == {"port": "9000"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("PORT", '"9000"', "PORT has quotation marks around its value; remove them"),
+        ("BETTER_AUTH_URL", "“https://a.example”", "BETTER_AUTH_URL has quotation marks"),
+        ("DATABASE_URL", "postgresql://h/a\nb", "DATABASE_URL has an invisible character in it (U+000A)"),
+        (
+            "ALLOWED_ORIGINS",
+            "https://a\u200b.example",
+            "ALLOWED_ORIGINS has an invisible character in it (U+200B)",
+        ),
+        ("DATA_DIR", "a\nb", "DATA_DIR has an invisible character in it (U+000A)"),
+        ("HOST", "a\udcff", "HOST is not encoded in UTF-8"),
+        ("BETTER_AUTH_SECRET", "s" * 32 + "\n", "BETTER_AUTH_SECRET has white space before or after it"),
+    ],
+)
+def test_values_that_look_different_from_what_they_are_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, sentence: str
+) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(ConfigurationError) as refusal:
+        read_variables((name.lower(),))
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_a_path_may_have_any_character_of_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", "/srv/\N{MAN}\u200d\N{WOMAN}\udcff")
+    assert read_variables(("data_dir",)) == {"data_dir": "/srv/\N{MAN}\u200d\N{WOMAN}\udcff"}
