@@ -5,6 +5,8 @@ PYTHON ?= python3
 # Run, not only looked up: a version manager's shim may be there without uv behind it.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
+# Without stored bytecode each start of Python compiles every library, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help up token seed hooks test lint types check lock docs rules pictures drill clean

@@ -1,6 +1,7 @@
 """Fixtures for every test; PostgreSQL starts only for those that ask for it."""
 
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.support.service import RunningService, User, running_service, service
 # A developer's own configuration is none of the tests' business; a server of theirs may be.
 SERVER_URL = os.environ.get("DATABASE_URL")
 environment.ENV_FILE = None
+# Without stored bytecode each process of a test compiles every library for itself, which takes seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +44,18 @@ def postgres_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-async def migrated_server(anyio_backend: str, postgres_folder: Path) -> AsyncIterator[tuple[Server, str]]:  # noqa: ARG001 - its scope
-    async with run_server(postgres_folder / "data", SERVER_URL) as server_and_template:
+def server_url() -> str | None:
+    """The URL of a server to use instead of an embedded one."""
+    return SERVER_URL
+
+
+@pytest.fixture(scope="session")
+async def migrated_server(
+    anyio_backend: str,  # noqa: ARG001 - its scope
+    postgres_folder: Path,
+    server_url: str | None,
+) -> AsyncIterator[tuple[Server, str]]:
+    async with run_server(postgres_folder / "data", server_url) as server_and_template:
         yield server_and_template
 
 
