@@ -1,20 +1,23 @@
 """A page costs the same at ten tasks and at a million, first or deep: read in order from an index, never sorted."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from statistics import median
 from typing import Any, get_args
 
 import asyncpg
 import pytest
 
+from backend.platform.postgres.migration import migrate
 from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, search_window, select_page
 from backend.platform.postgres.statement import Statement
 from backend.schemas.task_page import Order, Sort
-from tests.support.database import Server
+from tests.support.kept_cluster import kept_cluster
 
 pytestmark = pytest.mark.timeout(300)  # a million rows and eight indexes come before the first test
 
@@ -31,37 +34,53 @@ VARIANTS = list(product(get_args(Sort), get_args(Order), BOTH, BOTH))
 type Connection = asyncpg.Connection[asyncpg.Record]
 
 
+async def write_a_million_tasks(url: str) -> None:
+    """Fill an empty database."""
+    await migrate(url)
+    connection = await asyncpg.connect(url)
+    indexes = await connection.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexname LIKE 'ix_%'"
+    )
+    for index in indexes:  # built afterwards, which takes half the time
+        await connection.execute(f"DROP INDEX {index['indexname']}")
+    await connection.execute(
+        "INSERT INTO users (id, name, email) SELECT id, id, id FROM unnest($1::text[]) AS id",
+        [LARGE, SMALL],
+    )
+    await connection.execute(
+        # Nine of ten are completed; each order differs from that of the ids.
+        """
+        INSERT INTO tasks (user_id, title, completed, created_at, updated_at)
+        SELECT $1, md5(n::text), n % 10 <> 0, now() - n * interval '1 second',
+               now() - ((n::bigint * 7919) % 1000003) * interval '1 second'
+        FROM generate_series(1, 1000000) AS n
+        """,
+        LARGE,
+    )
+    await connection.execute(
+        "INSERT INTO tasks (user_id, title) SELECT $1, md5(n::text) FROM generate_series(1, 10) AS n",
+        SMALL,
+    )
+    for index in indexes:
+        await connection.execute(index["indexdef"])
+    await connection.execute("VACUUM ANALYZE tasks")
+    await connection.close()
+
+
 @pytest.fixture(scope="module")
-async def large(migrated_server: tuple[Server, str]) -> AsyncIterator[Connection]:
-    server, template = migrated_server
-    async with server.database(template) as url:
+async def large(
+    server_url: str | None, postgres_folder: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Connection]:
+    async with contextlib.AsyncExitStack() as stack:
+        if server_url is None:
+            url = await stack.enter_async_context(
+                kept_cluster(postgres_folder / "large", write_a_million_tasks)
+            )
+        else:
+            server, _ = request.getfixturevalue("migrated_server")
+            url = await stack.enter_async_context(server.database("template0"))
+            await write_a_million_tasks(url)
         connection = await asyncpg.connect(url)
-        indexes = await connection.fetch(
-            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexname LIKE 'ix_%'"
-        )
-        for index in indexes:  # built afterwards, which takes half the time
-            await connection.execute(f"DROP INDEX {index['indexname']}")
-        await connection.execute(
-            "INSERT INTO users (id, name, email) SELECT id, id, id FROM unnest($1::text[]) AS id",
-            [LARGE, SMALL],
-        )
-        await connection.execute(
-            # Nine of ten are completed; each order differs from that of the ids.
-            """
-            INSERT INTO tasks (user_id, title, completed, created_at, updated_at)
-            SELECT $1, md5(n::text), n % 10 <> 0, now() - n * interval '1 second',
-                   now() - ((n::bigint * 7919) % 1000003) * interval '1 second'
-            FROM generate_series(1, 1000000) AS n
-            """,
-            LARGE,
-        )
-        await connection.execute(
-            "INSERT INTO tasks (user_id, title) SELECT $1, md5(n::text) FROM generate_series(1, 10) AS n",
-            SMALL,
-        )
-        for index in indexes:
-            await connection.execute(index["indexdef"])
-        await connection.execute("VACUUM ANALYZE tasks")
         await connection.execute("SET jit = off")
         yield connection
         await connection.close()
