@@ -13,6 +13,7 @@ from backend.config import Settings
 from backend.platform.settings import environment
 from tests.support.database import Server, run_server
 from tests.support.service import RunningService, User, running_service, service_settings
+from tests.support.waiting import FACTOR_VARIABLE, calibrate, scaled
 
 # A developer's own configuration is none of the tests' business; a server of theirs may be.
 SERVER_URL = os.environ.get("DATABASE_URL")
@@ -20,6 +21,18 @@ environment.ENV_FILE = None
 # Without stored bytecode each process of a test compiles every library for itself, which takes seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+calibrate()
+
+
+def pytest_report_header() -> str:
+    return f"time-outs: {FACTOR_VARIABLE}={os.environ[FACTOR_VARIABLE]}"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.config.getoption("timeout") is None:
+        mark = item.get_closest_marker("timeout")
+        seconds = mark.args[0] if mark else float(item.config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(scaled(seconds)), append=False)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.raw_http import exchange, open_connection, read_answer, status_of
 from tests.support.service import RunningService, User, running_service, service_settings
+from tests.support.waiting import scaled
 
 MEBIBYTE = 1024 * 1024
 JSON = {"Content-Type": "application/json"}
@@ -72,7 +73,7 @@ async def test_slow_body_is_given_up(shared_database_url: str) -> None:
         request = head("/api/alice/tasks", *lines, "Content-Length: 14")
         async with open_connection(service.url) as (reader, writer):
             writer.write(request + b'{"tit')
-            status, headers, body = await asyncio.wait_for(read_answer(reader), 10)
+            status, headers, body = await asyncio.wait_for(read_answer(reader), scaled(10))
             assert (status, headers["connection"]) == (408, "close")
             assert json.loads(body)["title"] == "Request Timeout"
             assert await reader.read() == b""  # and the connection is closed
@@ -84,9 +85,12 @@ async def test_client_may_wait_for_leave_to_send(service: RunningService) -> Non
     request = head("/api/waiting/tasks", *lines, f"Content-Length: {len(body)}", "Expect: 100-continue")
     async with open_connection(service.url) as (reader, writer):
         writer.write(request)
-        assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert (
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), scaled(10))
+            == b"HTTP/1.1 100 Continue\r\n\r\n"
+        )
         writer.write(body)
-        assert (await asyncio.wait_for(read_answer(reader), 10))[0] == 201
+        assert (await asyncio.wait_for(read_answer(reader), scaled(10)))[0] == 201
 
 
 async def test_client_without_a_token_gets_no_leave_to_send(service: RunningService) -> None:

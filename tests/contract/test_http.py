@@ -5,7 +5,7 @@ import asyncio
 from backend.platform.observability.metrics import REGISTRY
 from tests.support.raw_http import exchange, open_connection, read_answer, status_of
 from tests.support.service import RunningService
-from tests.support.workers import until
+from tests.support.waiting import poll_until, scaled
 
 BODY = b'{"title": "T"}'
 LENGTH = b"Content-Length: 14\r\n"
@@ -122,7 +122,7 @@ async def test_pipelined_requests_are_answered_in_their_order(service: RunningSe
     absent = request(service, b"GET {tasks}/9223372036854775807 HTTP/1.1", user="pipeline")
     async with open_connection(service.url) as (reader, writer):
         writer.write(create + listing + absent + listing)
-        answers = [await asyncio.wait_for(read_answer(reader), 10) for _ in range(4)]
+        answers = [await asyncio.wait_for(read_answer(reader), scaled(10)) for _ in range(4)]
     assert [status for status, _, _ in answers] == [201, 200, 404, 200]
     assert answers[1][2] == answers[3][2]
 
@@ -132,9 +132,7 @@ async def test_client_that_goes_away_is_no_failure_of_ours(service: RunningServi
     whole = request(service, b"POST {tasks} HTTP/1.1", LENGTH, BODY, user="gone")
     for part in (whole[:40], whole[:-8], whole[:-1]):
         assert status_of(await exchange(service.url, part, half_close=True)) in {None, 400}
-    async with until(10) as pause:
-        while answers("4") + answers("5") < told + failed + 2:
-            await pause()
+    await poll_until(lambda: answers("4") + answers("5") >= told + failed + 2, what="each request is counted")
     assert answers("5") == failed
     async with service.user("gone") as user:
         assert (await user.list())["count"] == 0

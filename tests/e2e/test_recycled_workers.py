@@ -9,7 +9,8 @@ from time import perf_counter
 import httpx
 import pytest
 
-from tests.support.workers import Workers, run_workers, until
+from tests.support.waiting import poll_until
+from tests.support.workers import Workers, run_workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -27,16 +28,13 @@ async def create_tasks(workers: Workers, count: int) -> None:
 
 
 async def all_new(workers: Workers, before: set[int]) -> None:
-    async with until(90) as pause:
-        while True:
-            now = set(workers.children())
-            if len(now) == WORKERS and not now & before:
-                try:
-                    if await workers.value("gunicorn_workers") == WORKERS:
-                        return
-                except httpx.TransportError:  # killed workers' connections
-                    pass
-            await pause()
+    async def are_new() -> bool:
+        now = set(workers.children())
+        is_new = len(now) == WORKERS and not now & before
+        return is_new and await workers.value("gunicorn_workers") == WORKERS
+
+    # Killed workers end their connections.
+    await poll_until(are_new, 90, what="each worker is another one", retried=(httpx.TransportError,))
 
 
 async def test_two_hundred_ended_workers_leave_no_files_and_no_wrong_count(

@@ -20,6 +20,7 @@ from backend.config import Settings
 from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
 from backend.platform.settings.report import settings_table
+from tests.support.waiting import timeout
 from tests.support.workers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ async def start(folder: Path, *arguments: str, **variables: str) -> tuple[asynci
     )
     assert process.stdout is not None
     said = ""
-    async with asyncio.timeout(40):
+    async with timeout(40):
         while "Ctrl-C stops it." not in said:
             line = await process.stdout.readline()
             assert line, said
@@ -58,7 +59,7 @@ async def start(folder: Path, *arguments: str, **variables: str) -> tuple[asynci
 
 async def stop(process: asyncio.subprocess.Process) -> None:
     process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(10):
+    async with timeout(10):
         await process.communicate()
     assert process.returncode == 0
 

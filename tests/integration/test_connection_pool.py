@@ -15,6 +15,7 @@ from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.pool import ConnectionPool
 from tests.support.workers import until
+from tests.support.waiting import poll_until, timeout
 
 
 @asynccontextmanager
@@ -33,9 +34,7 @@ async def pool_of(url: str, **options: Any) -> AsyncIterator[ConnectionPool]:
 
 
 async def until_size_is(size: int, pool: ConnectionPool) -> None:
-    async with until(5) as pause:
-        while pool.size != size:
-            await pause()
+    await poll_until(lambda: pool.size == size, what=f"the pool has {size} connections")
 
 
 async def server_process(pool: ConnectionPool) -> int:
@@ -179,7 +178,7 @@ async def test_closing_does_not_wait_for_long(database_url: str) -> None:
         connection = await pool.acquire()
         statement = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(3):
+        async with timeout(3):
             await pool.close()
         assert connection.is_closed()
         with pytest.raises(asyncpg.ConnectionDoesNotExistError):

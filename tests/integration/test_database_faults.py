@@ -19,6 +19,7 @@ from backend.platform.observability.metrics import REGISTRY
 from backend.platform.postgres.migration import migrate
 from tests.support.database import UNSAFE_BUT_FAST
 from tests.support.service import RunningService, User, running_service, service_settings
+from tests.support.waiting import poll_until
 
 type Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -145,11 +146,13 @@ async def test_exhausted_pool_is_told_in_time(database_url: str) -> None:
 
 
 async def until_waiting_for_a_lock(url: str, sessions: int = 1) -> None:
-    async with connected(url) as connection, asyncio.timeout(5):
-        while sessions > await connection.fetchval(  # noqa: ASYNC110 - the state is the server's
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ):
-            await asyncio.sleep(0.01)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with connected(url) as connection:
+
+        async def wait() -> bool:
+            return bool(await connection.fetchval(waiting) >= sessions)
+
+        await poll_until(wait, what=f"{sessions} sessions wait for a lock")
 
 
 @pytest.mark.parametrize("limit", ["database_lock_timeout_seconds", "database_statement_timeout_seconds"])
@@ -279,6 +282,8 @@ async def test_client_that_goes_away_leaves_the_connection_clean(database_url: s
             await connection.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", task["id"])
             with pytest.raises(httpx.ReadTimeout):
                 await user.request("PATCH", f"/{task['id']}/complete", timeout=0.2)
-        async with asyncio.timeout(5):
-            while (await user.request("GET", f"/{task['id']}")).status_code != 200:  # noqa: ASYNC110 - the state is the server's
-                await asyncio.sleep(0.05)
+
+        async def is_served() -> bool:
+            return (await user.request("GET", f"/{task['id']}")).status_code == 200
+
+        await poll_until(is_served, what="the one connection serves again")

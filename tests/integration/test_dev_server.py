@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
-from tests.support.workers import free_port, until
+from tests.support.waiting import poll_until, scaled
+from tests.support.workers import free_port
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "import sys; from backend.cli import main; sys.argv = ['task-service', 'dev', '--reload']; main()"
@@ -43,21 +44,24 @@ async def reloading(folder: Path, database_url: str, **environment: str) -> Asyn
             stderr=log,
         )
     try:
-        async with until(60) as pause, httpx.AsyncClient() as client:
-            while True:
+        async with httpx.AsyncClient(timeout=scaled(30)) as client:
+
+            async def lives() -> httpx.Response:
                 assert process.returncode is None, (folder / "log").read_text()
-                with contextlib.suppress(httpx.TransportError):
-                    await client.get(f"http://127.0.0.1:{ops_port}/livez", timeout=30)
-                    break
-                await pause()
+                return await client.get(f"http://127.0.0.1:{ops_port}/livez")
+
+            await poll_until(lives, 60, what="it serves", retried=(httpx.TransportError,))
         yield port, ops_port
     finally:
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 30)
+        await asyncio.wait_for(process.wait(), scaled(30))
 
 
 async def test_a_saved_file_is_served_and_the_ports_stay_open(tmp_path: Path, database_url: str) -> None:
-    async with reloading(tmp_path, database_url) as (port, ops_port), httpx.AsyncClient(timeout=30) as client:
+    async with (
+        reloading(tmp_path, database_url) as (port, ops_port),
+        httpx.AsyncClient(timeout=scaled(30)) as client,
+    ):
         url = f"http://127.0.0.1:{port}"
         assert (await client.get(f"{url}/livez")).status_code == 404  # as in production, on the other port
         assert (await client.get(f"http://127.0.0.1:{ops_port}/readyz")).status_code == 200
@@ -65,21 +69,21 @@ async def test_a_saved_file_is_served_and_the_ports_stay_open(tmp_path: Path, da
         code = file.read_text() + "\n\n@public.get('/saved')\nasync def saved() -> int:\n    return 1\n"
         started = perf_counter()
         await asyncio.to_thread(file.write_text, code)
-        async with until(30) as pause:
+
+        async def saved() -> str | None:
             # Each on a connection of its own: a refused one would raise.
-            while (
-                answer := await asyncio.to_thread(httpx.get, f"{url}/saved", timeout=30)
-            ).status_code != 200:
-                await pause()
+            answer = await asyncio.to_thread(httpx.get, f"{url}/saved", timeout=scaled(30))
+            return answer.text if answer.status_code == 200 else None
+
+        assert await poll_until(saved, 30, what="the saved code is served") == "1"
         print(f"saved and served: {perf_counter() - started:.1f} s")
-        assert answer.text == "1"
 
 
 async def test_a_debugger_finds_its_port(tmp_path: Path, database_url: str) -> None:
     debug_port = free_port()
     async with reloading(tmp_path, database_url, DEBUG_PORT=str(debug_port)):
         reader, writer = await asyncio.open_connection("127.0.0.1", debug_port)
-        greeting = await asyncio.wait_for(reader.readuntil(b"}"), 10)
+        greeting = await asyncio.wait_for(reader.readuntil(b"}"), scaled(10))
         assert b"Content-Length" in greeting  # the Debug Adapter Protocol's first event
         writer.close()
 

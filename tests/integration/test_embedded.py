@@ -14,11 +14,13 @@ from backend.devtools.embedded_postgres import embedded_postgres
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
+from tests.support.waiting import poll_until
 
 OWNER = """
 import asyncio, sys
 from pathlib import Path
 from backend.devtools.embedded_postgres import embedded_postgres
+from tests.support.waiting import poll_until
 
 async def main():
     async with embedded_postgres(Path(sys.argv[1])) as url:
@@ -71,9 +73,11 @@ async def test_killed_owner_takes_the_server_with_it_and_the_next_start_recovers
     await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
     owner.send_signal(signal.SIGKILL)
     await owner.communicate()
-    async with asyncio.timeout(5):
-        while await answers(url):  # noqa: ASYNC110 - the state is the server's
-            await asyncio.sleep(0.02)
+
+    async def is_gone() -> bool:
+        return not await answers(url)
+
+    await poll_until(is_gone, what="the server ended with its owner")
     async with embedded_postgres(folder) as again:
         assert await run(again, "SELECT answer FROM kept") == 42
 

@@ -16,6 +16,7 @@ from backend.platform.errors import InvalidToken, SigningKeysUnavailable
 from backend.platform.observability.metrics import REGISTRY
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import KeyPair, claims, key_pair
+from tests.support.waiting import poll_until
 
 OLD, NEW = key_pair("EdDSA"), key_pair("EdDSA")
 
@@ -47,12 +48,6 @@ def _token(server: JwksServer, pair: KeyPair, **header: Any) -> str:
     return pair.token(claims(iss=server.url, aud=server.url), **header)
 
 
-async def _eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what it waits for has no event
-            await asyncio.sleep(0.01)
-
-
 async def test_a_new_key_is_fetched_when_its_first_token_comes(
     verifier: TokenVerifier, server: JwksServer
 ) -> None:
@@ -68,7 +63,7 @@ async def test_a_retired_key_goes_with_the_next_refresh(verifier: TokenVerifier,
     await verifier.verify(_token(server, OLD))
     server.publish(NEW)
     refreshed = server.fetches + 1
-    await _eventually(lambda: server.fetches >= refreshed and OLD.key_id not in _keys(verifier)._keys)
+    await poll_until(lambda: server.fetches >= refreshed and OLD.key_id not in _keys(verifier)._keys)
     with pytest.raises(InvalidToken):
         await verifier.verify(_token(server, OLD))
     await verifier.verify(_token(server, NEW))
@@ -113,11 +108,11 @@ async def test_known_keys_serve_through_an_outage(verifier: TokenVerifier, serve
     await server.go()
     with pytest.raises(InvalidToken):
         await verifier.verify(_token(server, NEW))
-    await _eventually(lambda: _keys(verifier).failed_refreshes >= 2)
+    await poll_until(lambda: _keys(verifier).failed_refreshes >= 2)
     assert await verifier.verify(_token(server, OLD))
     server.publish(OLD, NEW)
     await server.come()
-    await _eventually(lambda: NEW.key_id in _keys(verifier)._keys)
+    await poll_until(lambda: NEW.key_id in _keys(verifier)._keys)
     assert await verifier.verify(_token(server, NEW))
 
 
@@ -132,7 +127,7 @@ async def test_a_start_needs_no_key_server_and_the_first_answer_ends_the_outage(
         await verifier.verify(_token(server, OLD))
     assert _keys(verifier).last_success is None
     await server.come()
-    await _eventually(lambda: _keys(verifier).last_success is not None)
+    await poll_until(lambda: _keys(verifier).last_success is not None)
     assert await verifier.verify(_token(server, OLD))
     await verifier.stop()
 
@@ -197,9 +192,9 @@ async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for
         begun = time.monotonic()
         for _ in range(4):
             group.create_task(flood())
-        await _eventually(lambda: server.fetches >= 5)
+        await poll_until(lambda: server.fetches >= 5)
         server.publish(OLD, NEW)
-        await _eventually(lambda: NEW.key_id in _keys(verifier)._keys)
+        await poll_until(lambda: NEW.key_id in _keys(verifier)._keys)
         await verifier.verify(_token(server, NEW))
         waited = time.monotonic() - begun
         flooding = False

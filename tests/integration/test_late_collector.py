@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.support.waiting import scaled, timeout
 from tests.support.workers import Workers, free_port, run_workers
 
 
@@ -38,7 +39,7 @@ async def ask(workers: Workers) -> float:
     started = time.perf_counter()
     async with httpx.AsyncClient() as client:
         answer = await client.get(
-            f"{workers.url}/api/alice/tasks", headers=workers.authorization("alice"), timeout=10
+            f"{workers.url}/api/alice/tasks", headers=workers.authorization("alice"), timeout=scaled(10)
         )
     assert answer.status_code == 200
     return time.perf_counter() - started
@@ -54,7 +55,7 @@ async def test_spans_arrive_once_the_collector_is_there(tmp_path: Path, database
     async with run_workers(tmp_path, database_url, **settings) as workers:
         alone = [await ask(workers) for _ in range(10)]
         assert max(alone) < 2  # an export without a collector takes many seconds to give up
-        async with collector(port) as received, asyncio.timeout(40):
+        async with collector(port) as received, timeout(40):
             body = b""
             while b"list tasks" not in body:
                 await ask(workers)

@@ -36,7 +36,7 @@ type Connection = asyncpg.Connection[asyncpg.Record]
 
 async def write_a_million_tasks(url: str) -> None:
     """Fill an empty database."""
-    await migrate(url)
+    await migrate(url, SCHEMA)
     connection = await asyncpg.connect(url)
     indexes = await connection.fetch(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'tasks' AND indexname LIKE 'ix_%'"

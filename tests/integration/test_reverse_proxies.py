@@ -20,7 +20,7 @@ from tests.support.raw_http import exchange_all, statuses_of
 from tests.support.raw_requests import RAW_REQUESTS, SENTINEL, RawRequest
 from tests.support.reverse_proxies import PROXIES, ReverseProxy, run_reverse_proxy
 from tests.support.service import RunningService, running_service, service_settings
-from tests.support.workers import until
+from tests.support.waiting import poll_until
 
 type Seen = tuple[str, str, str]
 """Method, target in origin form, and Authorization."""
@@ -98,12 +98,9 @@ async def test_proxy_and_service_agree(recorded: Recorded, tmp_path: Path, kind:
     assert port is not None
     async with run_reverse_proxy(kind, tmp_path, port) as proxy:
         await recorded.send_corpus(proxy.url)
-        async with until(60) as pause:  # a proxy writes its line after the response
-            while True:
-                forwarded, refused = read_log(proxy)
-                if recorded.seen <= forwarded:
-                    break
-                await pause()
+        # A proxy writes its line after the response.
+        await poll_until(lambda: recorded.seen <= read_log(proxy)[0], 60, what="each request is logged")
+        forwarded, refused = read_log(proxy)
     # The service knows no request that the proxy does not, and none is lost between them.
     assert recorded.seen - forwarded == Counter()
     assert forwarded - refused - recorded.seen == Counter()

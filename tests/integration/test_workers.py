@@ -12,7 +12,8 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.support.workers import Workers, run_workers, until
+from tests.support.waiting import poll_until, scaled, timeout
+from tests.support.workers import Workers, run_workers
 
 REQUESTS = "http_server_request_duration_seconds_count"
 ROUTE = "/api/{user_id}/tasks"
@@ -23,7 +24,7 @@ async def create_tasks(workers: Workers, count: int) -> None:
     """Each on a connection of its own, so that every worker gets some."""
     for _ in range(count):
         async with httpx.AsyncClient(
-            base_url=workers.url, headers=workers.authorization("alice"), timeout=60
+            base_url=workers.url, headers=workers.authorization("alice"), timeout=scaled(60)
         ) as client:
             answer = await client.post(
                 "/api/alice/tasks?search=" + MARKER, json={"title": MARKER}, headers={"Connection": "close"}
@@ -38,13 +39,17 @@ async def counted(workers: Workers) -> tuple[float, float]:
 
 async def replaced(workers: Workers, before: list[int]) -> None:
     """Wait until other workers serve, as many as before."""
-    async with until(30) as pause:
-        while True:
-            now = workers.children()
-            is_new = len(now) == len(before) and not set(now) & set(before)
-            if is_new and await workers.value("gunicorn_workers") == len(before):
-                return
-            await pause()
+
+    async def are_new() -> bool:
+        now = workers.children()
+        is_new = len(now) == len(before) and not set(now) & set(before)
+        return is_new and await workers.value("gunicorn_workers") == len(before)
+
+    await poll_until(are_new, 30, what="other workers serve")
+
+
+async def exits(workers: Workers, reason: str) -> float:
+    return await workers.value("gunicorn_worker_exits_total", reason=reason)
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -59,9 +64,8 @@ async def test_counts_are_exact_and_never_go_back_whatever_becomes_of_the_worker
         cpu_before = await workers.value("process_cpu_seconds_total", role="worker")
 
         os.kill(first[0], signal.SIGKILL)
-        async with until(20) as pause:
-            while await workers.value("gunicorn_worker_exits_total", reason="crashed") != 1:
-                await pause()
+        await poll_until(lambda: exits(workers, "crashed"), what="the crash is counted")
+        assert await exits(workers, "crashed") == 1
         workers.process.send_signal(signal.SIGHUP)
         await replaced(workers, first)
         assert await counted(workers) == (30, 30)
@@ -69,9 +73,11 @@ async def test_counts_are_exact_and_never_go_back_whatever_becomes_of_the_worker
 
         await create_tasks(workers, 30)
         assert await counted(workers) == (60, 60)
-        async with until(20) as pause:  # with one worker its replacement may be told to stop as well
-            while await workers.value("gunicorn_worker_exits_total", reason="stopped") < count - 1:
-                await pause()
+
+        async def are_counted() -> bool:  # with one worker its replacement may be told to stop as well
+            return await exits(workers, "stopped") >= count - 1
+
+        await poll_until(are_counted, what="the stopped workers are counted")
         owners = {path.stem.rpartition("_")[2] for path in (workers.run_dir / "metrics").glob("*.db")}
         assert owners == {"arbiter", "archive", *map(str, workers.children())}
     lines = workers.log.read_text()
@@ -87,15 +93,20 @@ async def test_a_worker_that_reached_its_number_of_requests_is_replaced_without_
         tmp_path, database_url, workers=2, max_requests=40, max_requests_jitter=20
     ) as workers:
         limits = httpx.Limits(max_connections=4)
-        async with httpx.AsyncClient(
-            base_url=workers.url, headers=workers.authorization("alice"), limits=limits, timeout=60
-        ) as client:
-            async with asyncio.timeout(60):
-                sent = 0
-                while await workers.value("gunicorn_worker_exits_total", reason="recycled") < 2:
-                    answers = await asyncio.gather(*(client.get("/api/alice/tasks") for _ in range(8)))
-                    assert {answer.status_code for answer in answers} == {200}
-                    sent += 8
+        async with (
+            httpx.AsyncClient(
+                base_url=workers.url,
+                headers=workers.authorization("alice"),
+                limits=limits,
+                timeout=scaled(60),
+            ) as client,
+            timeout(60),
+        ):
+            sent = 0
+            while await exits(workers, "recycled") < 2:
+                answers = await asyncio.gather(*(client.get("/api/alice/tasks") for _ in range(8)))
+                assert {answer.status_code for answer in answers} == {200}
+                sent += 8
         assert await workers.value(REQUESTS, http_route=ROUTE, http_response_status_code="200") == sent
 
 
@@ -103,16 +114,11 @@ async def test_a_worker_that_hangs_is_killed_counted_and_replaced(tmp_path: Path
     async with run_workers(tmp_path, database_url, workers=1, worker_timeout_seconds=3) as workers:
         hung = workers.children()
         os.kill(hung[0], signal.SIGSTOP)
-        async with until(20) as pause:
-            while workers.children() == hung or not workers.children():
-                await pause()
-        async with until(20) as pause:
-            while True:
-                try:
-                    assert await workers.value("gunicorn_worker_exits_total", reason="timeout") == 1
-                    break
-                except httpx.TransportError:
-                    await pause()
+        await poll_until(lambda: workers.children() not in (hung, []), what="another worker is there")
+        ended = await poll_until(
+            lambda: exits(workers, "timeout"), what="the end is counted", retried=(httpx.TransportError,)
+        )
+        assert ended == 1
 
 
 async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
@@ -124,13 +130,10 @@ async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
         async with blocker.transaction():
             await blocker.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
             under_way = asyncio.create_task(create_tasks(workers, 1))
-            async with until(5) as pause:
-                while not await blocker.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                    await pause()
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            await poll_until(lambda: blocker.fetchval(waiting), what="a statement waits for the lock")
             workers.process.send_signal(signal.SIGTERM)
-            async with until(5) as pause:
-                while "Handling signal: term" not in workers.log.read_text():
-                    await pause()
+            await poll_until(lambda: "Handling signal: term" in workers.log.read_text(), what="it stops")
         await under_way
         assert await workers.stop() == 0
     await blocker.close()
@@ -141,7 +144,7 @@ async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
 async def test_an_interrupt_ends_it_soon(tmp_path: Path, database_url: str) -> None:
     async with run_workers(tmp_path, database_url, graceful_timeout_seconds=60) as workers:
         workers.process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(workers.process.wait(), 20) == 0
+        assert await asyncio.wait_for(workers.process.wait(), scaled(20)) == 0
     assert "Application shutdown complete." in [line["event"] for line in workers.lines()]
 
 
@@ -150,7 +153,7 @@ async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
 ) -> None:
     async with (
         run_workers(tmp_path, database_url, through_command=True, workers=2) as workers,
-        httpx.AsyncClient(timeout=60) as client,
+        httpx.AsyncClient(timeout=scaled(60)) as client,
     ):
         for path in ("/metrics", "/livez", "/readyz"):
             assert (await client.get(workers.url + path)).status_code == 404

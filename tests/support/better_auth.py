@@ -18,6 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from tests.support.waiting import scaled, timeout
+
 __all__ = ["SECRET", "BetterAuth", "SignedUp", "better_auth"]
 
 ROOT = Path(__file__).parents[2]
@@ -123,14 +125,14 @@ async def better_auth(
     )
     assert node.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with timeout(60):
             said = b""
             while b"ready" not in said:
                 line = await node.stdout.readline()
                 assert line, said.decode()
                 said += line
         url = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=url, headers={"Origin": url}, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=url, headers={"Origin": url}, timeout=scaled(30)) as client:
             yield BetterAuth(url, client)
     finally:
         node.kill()

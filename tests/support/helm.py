@@ -1,5 +1,6 @@
-"""The chart as `helm template` renders it."""
+"""The chart as `helm template` renders it, once in a run for the same values."""
 
+import functools
 import json
 import os
 import shutil
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.waiting import scaled
+
 __all__ = [
     "CHART",
     "Manifest",
     "helm",
+    "manifests_of",
     "refusal",
     "render",
     "render_text",
@@ -49,7 +53,7 @@ def require_helm3() -> str:
 def helm(*arguments: str, check: bool = True, text: str | None = None) -> "subprocess.CompletedProcess[str]":
     """Run helm; `text` is its input."""
     return subprocess.run(
-        ["helm", *arguments], input=text, capture_output=True, text=True, check=check, timeout=120
+        ["helm", *arguments], input=text, capture_output=True, text=True, check=check, timeout=scaled(120)
     )
 
 
@@ -61,11 +65,22 @@ def template(
     Returns:
         The objects and an empty text, or none and what helm says against the values.
     """
-    arguments = ("template", release, str(chart), f"--namespace={namespace}", "--values=-")
-    result = helm(*arguments, check=False, text=json.dumps(values))
+    arguments = (release, str(chart), f"--namespace={namespace}", "--values=-")
+    result = _rendered(*arguments, text=json.dumps(values))
     if result.returncode != 0:
         return [], result.stderr
-    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest], ""
+    return manifests_of(result.stdout), ""
+
+
+def manifests_of(text: str) -> list[Manifest]:
+    """Return the objects of a rendered text; libyaml reads it ten times faster than Python."""
+    return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
+
+
+@functools.cache
+def _rendered(*arguments: str, text: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Return what `helm template` says; equal arguments give equal bytes, as test_chart.py checks."""
+    return helm("template", *arguments, check=False, text=text)
 
 
 def render_text(*values: str, release: str = "demo", files: tuple[Path, ...] = ()) -> str:
@@ -77,7 +92,7 @@ def render_text(*values: str, release: str = "demo", files: tuple[Path, ...] = (
         files: Of values, as after `--values`.
     """
     options = [f"--set={value}" for value in values] + [f"--values={file}" for file in files]
-    result = helm("template", release, str(CHART), "--namespace=tasks", *options, check=False)
+    result = _rendered(release, str(CHART), "--namespace=tasks", *options)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -86,8 +101,7 @@ def render(
     *values: str, release: str = "demo", files: tuple[Path, ...] = ()
 ) -> Mapping[tuple[str, str], Manifest]:
     """Return the objects, by kind and by name without the release's."""
-    text = render_text(*values, release=release, files=files)
-    manifests = [manifest for manifest in yaml.safe_load_all(text) if manifest]
+    manifests = manifests_of(render_text(*values, release=release, files=files))
     prefix = f"{release}-task-service"
     return {
         (manifest["kind"], manifest["metadata"]["name"].removeprefix(prefix).removeprefix("-")): manifest
@@ -97,6 +111,6 @@ def render(
 
 def refusal(*values: str) -> str:
     """Return why helm will not render these values."""
-    result = helm("template", "demo", str(CHART), *[f"--set={value}" for value in values], check=False)
+    result = _rendered("demo", str(CHART), *[f"--set={value}" for value in values])
     assert result.returncode != 0, "it rendered"
     return result.stderr

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backend.devtools.embedded_postgres import embedded_postgres
-from backend.devtools.embedded_location import prepare_place
+from backend.devtools.cluster_layout import prepare_layout
 
 __all__ = ["kept_cluster"]
 
@@ -79,12 +79,12 @@ def _keep(folder: Path, kept: Path) -> None:
     for older in kept.parent.glob(f"{name}-*"):
         shutil.rmtree(older)
     unfinished = kept.parent / f"{name}-unfinished"
-    shutil.copytree(prepare_place(folder).cluster, unfinished)
+    shutil.copytree(prepare_layout(folder).cluster, unfinished)
     unfinished.rename(kept)
 
 
 def _copy(kept: Path, folder: Path) -> None:
-    place = prepare_place(folder)
+    place = prepare_layout(folder)
     shutil.copytree(kept, place.cluster, dirs_exist_ok=True)
     if place.user is not None:
         for path in (place.cluster, *place.cluster.rglob("*")):

@@ -19,7 +19,8 @@ from deploy.dashboards import Prometheus
 from deploy.render_rules import render_rules
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import claims, shared_key_pair
-from tests.support.workers import Workers, free_port, run_workers, until
+from tests.support.waiting import poll_until, scaled
+from tests.support.workers import Workers, free_port, run_workers
 
 __all__ = ["PODS", "RELEASE", "SCRAPE_SECONDS", "Observed", "observed"]
 
@@ -61,7 +62,7 @@ class Observed:
         token = shared_key_pair("EdDSA").token(claims(sub="alice", iss=self.keys.url, aud=self.keys.url))
         own = {"Authorization": f"Bearer {token}"} if pod == 0 else workers.authorization("alice")
         headers = {**own, "Connection": "close", **options.pop("headers", {})}
-        async with httpx.AsyncClient(base_url=workers.url, timeout=30, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=workers.url, timeout=scaled(30), trust_env=False) as client:
             answer = await client.request(method, path, headers=headers, **options)
         self.answers[answer.status_code] += 1
         return answer
@@ -109,15 +110,19 @@ class Observed:
     async def kill_worker(self) -> None:
         """Kill a worker and wait for its replacement."""
         os.kill(self.pods[0].children()[0], signal.SIGKILL)
-        async with until(20) as pause:
-            while await self.pods[0].value("gunicorn_workers") != 2:
-                await pause()
+
+        async def is_replaced() -> bool:
+            return await self.pods[0].value("gunicorn_workers") == 2
+
+        await poll_until(is_replaced, what="the worker is replaced")
 
     async def seen(self, expression: str, seconds: float = 30) -> None:
         """Wait until a query gives something."""
-        async with until(seconds) as pause:
-            while not await asyncio.to_thread(self.prometheus.now, expression, time.time()):
-                await pause()
+
+        async def found() -> bool:
+            return bool(await asyncio.to_thread(self.prometheus.now, expression, time.time()))
+
+        await poll_until(found, seconds, what=expression)
 
 
 @contextlib.asynccontextmanager
@@ -195,13 +200,13 @@ async def _run_prometheus(folder: Path, pods: Sequence[Workers], external: str) 
             stderr=log,
         )
     try:
-        async with until(30) as pause, httpx.AsyncClient(trust_env=False) as client:
-            while True:
+        async with httpx.AsyncClient(trust_env=False, timeout=scaled(5)) as client:
+
+            async def is_ready() -> bool:
                 assert process.returncode is None, (folder / "log").read_text()
-                with contextlib.suppress(httpx.TransportError):
-                    if (await client.get(f"http://{address}/-/ready")).status_code == 200:
-                        break
-                await pause()
+                return (await client.get(f"http://{address}/-/ready")).status_code == 200
+
+            await poll_until(is_ready, 30, what="Prometheus is ready", retried=(httpx.TransportError,))
         yield f"http://{address}"
     finally:
         process.terminate()

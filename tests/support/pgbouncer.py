@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.support.waiting import poll_until
+
 __all__ = ["pgbouncer"]
 
 CONFIGURATION = """
@@ -54,10 +56,12 @@ async def pgbouncer(database_url: str, pool_mode: str = "transaction") -> AsyncI
             program, "-q", file, stderr=asyncio.subprocess.PIPE, user=user_id, group=user and user.pw_gid
         )
         try:
-            async with asyncio.timeout(10):
-                while not (folder / ".s.PGSQL.6432").exists():
-                    assert process.returncode is None, await _error(process)
-                    await asyncio.sleep(0.01)
+
+            async def listens() -> bool:
+                assert process.returncode is None, await _error(process)
+                return (folder / ".s.PGSQL.6432").exists()
+
+            await poll_until(listens, what="PgBouncer listens")
             yield f"postgresql://postgres@{url.path}?host={folder}&port=6432"
         finally:
             process.kill()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import scaled
+
 __all__ = ["promtool", "require_prometheus"]
 
 
@@ -23,6 +25,6 @@ def require_prometheus() -> None:
 def promtool(*arguments: str, folder: Path) -> None:
     """Run promtool; it has to succeed."""
     result = subprocess.run(
-        ["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=100
+        ["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=scaled(100)
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -6,6 +6,8 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from urllib.parse import urlsplit
 
+from tests.support.waiting import scaled
+
 __all__ = ["exchange", "exchange_all", "open_connection", "read_answer", "status_of", "statuses_of"]
 
 
@@ -66,7 +68,7 @@ async def exchange_all(url: str, parts: Iterable[bytes]) -> bytes:
 
         sending = asyncio.create_task(send())
         try:
-            return await asyncio.wait_for(reader.read(), 60)
+            return await asyncio.wait_for(reader.read(), scaled(60))
         finally:
             sending.cancel()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import poll_until
 from tests.support.workers import free_port
 
 __all__ = ["PROXIES", "Forwarded", "ReverseProxy", "run_reverse_proxy"]
@@ -130,11 +131,10 @@ async def run_reverse_proxy(kind: str, folder: Path, service_port: int) -> Async
 
 
 async def _until_listening(process: asyncio.subprocess.Process, port: int) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            assert process.returncode is None, "its output is in the test's folder"
-            with contextlib.suppress(ConnectionError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
-                return
-            await asyncio.sleep(0.02)
+    async def listens() -> bool:
+        assert process.returncode is None, "its output is in the test's folder"
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+        return True
+
+    await poll_until(listens, 60, what="the proxy listens", retried=(ConnectionError,))

@@ -17,6 +17,7 @@ from backend.config import Settings
 from backend.devtools.development_token import make_token
 from backend.main import create_app
 from backend.platform.server.http_protocol import BoundedHttpProtocol
+from tests.support.waiting import scaled
 
 __all__ = ["SECRET", "RunningService", "User", "running_service", "service_settings"]
 
@@ -51,7 +52,9 @@ class RunningService:
         """Open a client that calls as a user, a new one unless it is named."""
         user_id = user_id or f"user-{uuid4().hex}"
         headers = {"Authorization": f"Bearer {self.token(user_id)}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, **options) as client:
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=scaled(30), **options
+        ) as client:
             yield User(user_id, client)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 
 from backend.platform.server.listener import local_url
-from tests.support.workers import free_port, until
+from tests.support.workers import free_port
+from tests.support.waiting import poll_until, scaled
 
 __all__ = ["COMMAND", "Outcome", "start_and_stop"]
 
@@ -57,15 +58,21 @@ async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outco
     url = local_url(str(environment.get("HOST") or "127.0.0.1").strip("[]"), int(environment["PORT"]))
     serves = False
     try:
-        async with until(_START_SECONDS) as pause, httpx.AsyncClient(trust_env=False) as client:
-            while not reading.done() and not serves:
+        async with httpx.AsyncClient(trust_env=False, timeout=scaled(30)) as client:
+
+            async def serves_or_ended() -> bool:
+                nonlocal serves
                 with contextlib.suppress(httpx.TransportError):
-                    serves = (await client.get(f"{url}/health", timeout=30)).status_code == 200
-                await pause()
+                    serves = (await client.get(f"{url}/health")).status_code == 200
+                return serves or reading.done()
+
+            await poll_until(serves_or_ended, _START_SECONDS, what=f"{command} serves or ends")
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        stdout, stderr = (part.decode(errors="replace") for part in await asyncio.wait_for(reading, 60))
+        stdout, stderr = (
+            part.decode(errors="replace") for part in await asyncio.wait_for(reading, scaled(60))
+        )
     assert "Traceback" not in stdout + stderr, stdout + stderr
     if not serves:
         assert process.returncode == 2, stdout + stderr

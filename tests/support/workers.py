@@ -19,8 +19,9 @@ from prometheus_client.samples import Sample
 from backend.config import Settings
 from backend.devtools.development_token import make_token
 from tests.support.service import SECRET
+from tests.support.waiting import poll_until, scaled
 
-__all__ = ["OPEN_METRICS", "Workers", "free_port", "run_workers", "until"]
+__all__ = ["OPEN_METRICS", "Workers", "free_port", "run_workers"]
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 _START_SECONDS = 40
@@ -42,18 +43,6 @@ def free_port() -> int:
         if port not in _given:
             _given.add(port)
             return port
-
-
-@contextlib.asynccontextmanager
-async def until(seconds: float) -> AsyncIterator["_Pause"]:
-    """Bound a loop that looks again and again."""
-    async with asyncio.timeout(seconds):
-        yield _Pause()
-
-
-class _Pause:
-    async def __call__(self) -> None:
-        await asyncio.sleep(0.05)
 
 
 @dataclass
@@ -91,7 +80,9 @@ class Workers:
     async def scrape(self, accept: str = OPEN_METRICS) -> list[Sample]:
         """Return every sample."""
         async with httpx.AsyncClient() as client:
-            answer = await client.get(f"{self.ops_url}/metrics", headers={"Accept": accept}, timeout=60)
+            answer = await client.get(
+                f"{self.ops_url}/metrics", headers={"Accept": accept}, timeout=scaled(60)
+            )
         assert answer.status_code == 200
         families = text_string_to_metric_families(answer.text)  # type: ignore[no-untyped-call]
         return [sample for family in families for sample in family.samples]
@@ -108,7 +99,7 @@ class Workers:
         """Send SIGTERM and return the exit code."""
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 60)
+        return await asyncio.wait_for(self.process.wait(), scaled(60))
 
 
 @contextlib.asynccontextmanager
@@ -154,11 +145,13 @@ async def run_workers(
 
 
 async def _until_ready(workers: Workers, count: object) -> None:
-    async with until(_START_SECONDS) as pause, httpx.AsyncClient() as client:
-        while True:
+    async with httpx.AsyncClient(timeout=scaled(5)) as client:
+
+        async def is_ready() -> bool:
             assert workers.process.returncode is None, workers.log.read_text()
-            with contextlib.suppress(httpx.TransportError):
-                ready = await client.get(f"{workers.ops_url}/readyz")
-                if ready.status_code == 200 and await workers.value("gunicorn_workers") == count:
-                    return
-            await pause()
+            ready = await client.get(f"{workers.ops_url}/readyz")
+            return ready.status_code == 200 and await workers.value("gunicorn_workers") == count
+
+        await poll_until(
+            is_ready, _START_SECONDS, what=f"{count} workers are ready", retried=(httpx.TransportError,)
+        )
