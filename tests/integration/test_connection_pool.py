@@ -176,7 +176,7 @@ async def test_closing_waits_for_those_in_use(database_url: str, timeout_seconds
 async def test_closing_does_not_wait_for_long(database_url: str) -> None:
     async with pool_of(database_url) as pool:
         connection = await pool.acquire()
-        statement = asyncio.create_task(connection.fetchval("SELECT pg_sleep(60)"))
+        statement = asyncio.create_task(connection.fetchval("SELECT pg_sleep(3600)"))
         await asyncio.sleep(0.1)
         async with timeout(3):
             await pool.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +18,7 @@ from backend.platform.observability.metrics import REGISTRY
 from backend.platform.postgres.migration import migrate
 from tests.support.database import UNSAFE_BUT_FAST
 from tests.support.service import RunningService, User, running_service, service_settings
-from tests.support.waiting import poll_until
+from tests.support.waiting import poll_until, scaled
 
 type Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -76,23 +75,19 @@ async def test_database_away_and_back_under_load(postgres_folder: Path) -> None:
             service = await stack.enter_async_context(running_service(service_settings(url)))
             users = [await stack.enter_async_context(service.user()) for _ in range(4)]
             load = [asyncio.create_task(write(user)) for user in users]
-            await asyncio.sleep(0.5)
+            await poll_until(lambda: len(acknowledged) > len(users), what="every user has written")
         failures = REGISTRY.get_sample_value("db_client_connection_failures_total") or 0.0
-        await asyncio.sleep(0.5)  # away
+        await poll_until(lambda: statuses[503] >= len(users), what="every user met the outage")
         assert is_problem(await users[0].request("GET"), 503, "database-unavailable")
         assert (REGISTRY.get_sample_value("db_client_connection_failures_total") or 0.0) > failures
         async with embedded_postgres(folder, UNSAFE_BUT_FAST):
-            back = time.perf_counter()
-            while (await users[0].request("GET")).status_code != 200:
-                assert time.perf_counter() - back < 5
-            await asyncio.sleep(0.5)
+            before = len(acknowledged)
+            await poll_until(lambda: len(acknowledged) > before + len(users), what="it is written again")
             stop.set()
             await asyncio.gather(*load)
             async with connected(url) as connection:
                 rows = await connection.fetch("SELECT title, array_agg(id) AS ids FROM tasks GROUP BY title")
     assert set(statuses) <= {200, 201, 503}
-    assert statuses[503] > 0
-    assert len(acknowledged) > len(users)
     stored = {row["title"]: row["ids"] for row in rows}
     for title, ids in acknowledged.items():
         assert stored[title] == list(ids), title
@@ -129,7 +124,8 @@ async def test_refused_connection_is_not_tried_again_by_the_same_request() -> No
 
 
 async def test_exhausted_pool_is_told_in_time(database_url: str) -> None:
-    settings = {"database_pool_max_size": 1, "database_pool_acquire_timeout_seconds": 0.3}
+    settings = {"database_pool_max_size": 1, "database_pool_acquire_timeout_seconds": scaled(0.1)}
+    settings |= {"database_lock_timeout_seconds": 60, "database_statement_timeout_seconds": 60}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:
         task = await user.create()
         transaction = connection.transaction()
@@ -137,9 +133,8 @@ async def test_exhausted_pool_is_told_in_time(database_url: str) -> None:
         await connection.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", task["id"])
         waiting = asyncio.create_task(user.request("PATCH", f"/{task['id']}/complete"))
         await until_waiting_for_a_lock(database_url)
-        started = time.perf_counter()
         assert is_problem(await user.request("GET"), 503, "database-unavailable")
-        assert time.perf_counter() - started < 1.5
+        assert not waiting.done()
         await transaction.rollback()
         assert (await waiting).json()["completed"] is True
         assert (await user.list())["count"] == 1
@@ -157,7 +152,7 @@ async def until_waiting_for_a_lock(url: str, sessions: int = 1) -> None:
 
 @pytest.mark.parametrize("limit", ["database_lock_timeout_seconds", "database_statement_timeout_seconds"])
 async def test_statement_over_its_limit_is_given_up(database_url: str, limit: str) -> None:
-    settings = {"database_pool_max_size": 1, limit: 0.2}
+    settings = {"database_pool_max_size": 1, limit: scaled(0.1)}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:
         task = await user.create()
         async with connection.transaction():
@@ -242,14 +237,12 @@ async def test_silent_connection_is_given_up_and_replaced(database_url: str) -> 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"postgresql://postgres@127.0.0.1:{port}{urlsplit(database_url).path}?sslmode=disable"
-        settings = {"database_pool_max_size": 1, "database_statement_timeout_seconds": 0.2}
+        settings = {"database_pool_max_size": 1, "database_statement_timeout_seconds": scaled(0.1)}
         async with service_on(url, **settings) as (_, user):
             task = await user.create()
             forwarding.clear()
-            started = time.perf_counter()
             answer = await user.request("GET", f"/{task['id']}")
             assert is_problem(answer, 504, "database-timeout")
-            assert time.perf_counter() - started < 4
             assert (await user.request("GET", f"/{task['id']}")).json() == task
         server.close()
 
@@ -280,8 +273,11 @@ async def test_client_that_goes_away_leaves_the_connection_clean(database_url: s
         task = await user.create()
         async with connection.transaction():
             await connection.execute("SELECT FROM tasks WHERE id = $1 FOR UPDATE", task["id"])
-            with pytest.raises(httpx.ReadTimeout):
-                await user.request("PATCH", f"/{task['id']}/complete", timeout=0.2)
+            waiting = asyncio.create_task(user.request("PATCH", f"/{task['id']}/complete"))
+            await until_waiting_for_a_lock(database_url)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
 
         async def is_served() -> bool:
             return (await user.request("GET", f"/{task['id']}")).status_code == 200

@@ -16,7 +16,7 @@ from backend.platform.errors import InvalidToken, SigningKeysUnavailable
 from backend.platform.observability.metrics import REGISTRY
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import KeyPair, claims, key_pair
-from tests.support.waiting import poll_until
+from tests.support.waiting import poll_until, scaled, timeout
 
 OLD, NEW = key_pair("EdDSA"), key_pair("EdDSA")
 
@@ -35,7 +35,7 @@ async def verifier(server: JwksServer) -> AsyncIterator[TokenVerifier]:
 
 
 def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
-    fast: dict[str, Any] = {"jwks_timeout_seconds": 0.3, "jwks_refresh_seconds": 1}
+    fast: dict[str, Any] = {"jwks_timeout_seconds": scaled(0.3), "jwks_refresh_seconds": 1}
     return TokenVerifier(Settings(better_auth_url=server.url, **(fast | settings)))
 
 
@@ -160,10 +160,8 @@ async def test_a_bad_answer_changes_nothing(
     verifier: TokenVerifier, server: JwksServer, be_bad: Callable[[JwksServer], None]
 ) -> None:
     be_bad(server)
-    begun = time.monotonic()
     with pytest.raises(SigningKeysUnavailable):
         await verifier.verify(_token(server, OLD))
-    assert time.monotonic() - begun < 5
     server.publish(OLD)
     assert await verifier.verify(_token(server, OLD))
     be_bad(server)
@@ -188,7 +186,7 @@ async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for
                 await verifier.verify(_token(server, OLD, kid=f"made-up-{number}"))
             await asyncio.sleep(0.001)
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+    async with timeout(10), asyncio.TaskGroup() as group:
         begun = time.monotonic()
         for _ in range(4):
             group.create_task(flood())
@@ -200,7 +198,6 @@ async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for
         flooding = False
     # The bucket's five, and one in half a second from then on.
     assert server.fetches <= 5 + waited / 0.5 + 1
-    assert waited < 5
 
 
 async def test_a_stop_in_the_middle_of_a_fetch_leaves_nothing_running(server: JwksServer) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import httpx
@@ -54,13 +55,12 @@ async def test_spans_arrive_once_the_collector_is_there(tmp_path: Path, database
     }
     async with run_workers(tmp_path, database_url, **settings) as workers:
         alone = [await ask(workers) for _ in range(10)]
-        assert max(alone) < 2  # an export without a collector takes many seconds to give up
         async with collector(port) as received, timeout(40):
-            body = b""
+            body, accompanied = b"", []
             while b"list tasks" not in body:
-                await ask(workers)
+                accompanied.append(await ask(workers))
                 with contextlib.suppress(TimeoutError):
                     body = await asyncio.wait_for(received.get(), 1)
-        started = time.perf_counter()
+        # An export without a collector takes many seconds to give up.
+        assert median(alone) < 100 * median(accompanied)
         assert await workers.stop() == 0
-        assert time.perf_counter() - started < 5

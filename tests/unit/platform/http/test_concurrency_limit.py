@@ -10,6 +10,7 @@ from backend.platform.auth.principal import Principal
 from backend.platform.http.middleware import concurrency_limit
 from backend.platform.http.middleware.concurrency_limit import ConcurrencyLimitMiddleware
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import timeout
 
 
 class Inner:
@@ -125,7 +126,7 @@ async def test_the_many_requests_of_one_user_do_not_delay_another() -> None:
     for _ in range(2):
         await inner.entered.acquire()
     other = asyncio.create_task(call(app, user="bob"))
-    async with asyncio.timeout(1):
+    async with timeout(1):
         await inner.entered.acquire()
     assert inner.entered.locked()  # the other four of alice's wait
     inner.may_answer.set()
