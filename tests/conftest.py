@@ -24,6 +24,9 @@ sys.dont_write_bytecode = False
 calibrate()
 
 
+pytest_plugins = ["tests.support.run_guard"]
+
+
 def pytest_report_header() -> str:
     return f"time-outs: {FACTOR_VARIABLE}={os.environ[FACTOR_VARIABLE]}"
 
