@@ -13,6 +13,7 @@ from backend.config import Settings
 from backend.platform.settings import environment
 from tests.support.database import Server, run_server
 from tests.support.service import RunningService, User, running_service, service_settings
+from tests.support.tls_contexts import share_tls_contexts
 from tests.support.waiting import FACTOR_VARIABLE, calibrate, scaled
 
 # A developer's own configuration is none of the tests' business; a server of theirs may be.
@@ -22,6 +23,7 @@ environment.ENV_FILE = None
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 calibrate()
+share_tls_contexts()
 
 
 pytest_plugins = ["tests.support.run_guard"]

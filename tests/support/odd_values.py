@@ -1,6 +1,7 @@
 """Values of the chart that are hard for YAML, made from its schema: a text in every place that takes one, every number at its bound."""
 
 import copy
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -84,7 +85,7 @@ def odd_values(text: str) -> Iterator[dict[str, Any]]:
     """Return releases with a text in every place whose schema accepts it, as it stands or as a path or URL."""
     for base in BASES:
         values = copy.deepcopy(base)
-        for path, schema in _leaves((), SCHEMA):
+        for path, schema in _LEAVES:
             if (
                 _get(base, path) is None
                 and ".".join(path) not in TOGETHER
@@ -101,7 +102,7 @@ def extreme_values(bound: str) -> Iterator[dict[str, Any]]:
     """Return releases with every number at its `minimum` or `maximum`."""
     for base in BASES:
         values = copy.deepcopy(base)
-        for path, schema in _leaves((), SCHEMA):
+        for path, schema in _LEAVES:
             if bound in schema and ".".join(path) not in TOGETHER:
                 _set(values, path, schema[bound])
         values["config"] = {
@@ -144,8 +145,12 @@ def _made(schema: Mapping[str, Any], text: str) -> Any:
 
 
 def _accepts(schema: Mapping[str, Any], value: Any) -> bool:
-    whole = {"definitions": SCHEMA["definitions"], **schema}
-    return bool(jsonschema.Draft7Validator(whole).is_valid(value))
+    return bool(_validator(json.dumps(schema)).is_valid(value))
+
+
+@functools.cache
+def _validator(schema: str) -> jsonschema.Draft7Validator:
+    return jsonschema.Draft7Validator({"definitions": SCHEMA["definitions"], **json.loads(schema)})
 
 
 def _get(values: Mapping[str, Any], path: Path) -> Any:
@@ -158,3 +163,6 @@ def _set(values: dict[str, Any], path: Path, value: Any) -> None:
     for name in path[:-1]:
         values = values.setdefault(name, {})
     values[path[-1]] = value
+
+
+_LEAVES = tuple(_leaves((), SCHEMA))
