@@ -2,8 +2,6 @@
 
 from typing import NoReturn
 
-from backend.db.task_repository import TaskRepository
-from backend.db.user_repository import UserRepository
 from backend.errors import TaskNotFound, UserNotRegistered
 from backend.platform.auth.principal import Principal
 from backend.platform.concurrency.precondition import Precondition
@@ -13,6 +11,7 @@ from backend.schemas.task import TaskCreate, TaskUpdate, VersionedTask
 from backend.schemas.task_page import TaskPageRecord, TaskQuery
 from backend.services.cursor import decode_cursor, encode_cursor
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
+from backend.services.repositories import TaskRepositoryProtocol, UserRepositoryProtocol
 
 __all__ = ["TaskService"]
 
@@ -28,7 +27,7 @@ class TaskService:
         users: Where the users are whom tasks refer to.
     """
 
-    def __init__(self, repository: TaskRepository, users: UserRepository) -> None:
+    def __init__(self, repository: TaskRepositoryProtocol, users: UserRepositoryProtocol) -> None:
         self._repository = repository
         self._users = users
 

@@ -14,7 +14,6 @@ from backend.platform.postgres import pool as pool_module
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.pool import ConnectionPool
-from tests.support.workers import until
 from tests.support.waiting import poll_until, timeout
 
 

@@ -231,3 +231,16 @@ async def test_fetches_are_counted_by_outcome_and_the_last_success_has_its_time(
         await verifier.verify(_token(server, NEW))
     assert (counted("success") - succeeded, counted("failure") - failed) == (1, 1)
     assert last_success() == noted
+
+
+async def test_a_revoked_key_makes_remembered_tokens_bad() -> None:
+    old, new = key_pair("EdDSA"), key_pair("EdDSA")
+    async with running_jwks_server(old) as server:
+        verifier = TokenVerifier(Settings(better_auth_url=server.url))
+        payload = claims(iss=server.url, aud=server.url)
+        await verifier.verify(old.token(payload))
+        server.publish(new)
+        await verifier.verify(new.token(payload))  # its unknown key makes us fetch the set
+        with pytest.raises(InvalidToken):
+            await verifier.verify(old.token(payload))
+        await verifier.stop()

@@ -1,6 +1,9 @@
 """What a request leaves behind: spans that join the caller's trace, a log line, an exemplar, headers."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -162,3 +165,12 @@ async def test_the_operator_may_limit_a_users_requests(shared_database_url: str)
         assert problem["status"] == 429
         assert answers[2].headers["x-request-id"] == problem["request_id"]
         assert (await user.client.get("/health")).status_code == 200
+
+
+def test_a_variable_that_the_sdk_reads_when_it_is_imported() -> None:
+    program = "from backend.platform.observability import otel_variables, tracing; print(otel_variables.IGNORED_AT_IMPORT)"
+    variables = {**os.environ, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc"}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True
+    )
+    assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" in result.stdout

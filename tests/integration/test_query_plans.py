@@ -13,8 +13,9 @@ from typing import Any, get_args
 import asyncpg
 import pytest
 
-from backend.platform.postgres.migration import migrate
+from backend.db.schema import SCHEMA
 from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, search_window, select_page
+from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.statement import Statement
 from backend.schemas.task_page import Order, Sort
 from tests.support.kept_cluster import kept_cluster

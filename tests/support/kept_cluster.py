@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from backend.devtools.embedded_postgres import embedded_postgres
 from backend.devtools.cluster_layout import prepare_layout
+from backend.devtools.embedded_postgres import embedded_postgres
 
 __all__ = ["kept_cluster"]
 

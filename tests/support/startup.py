@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 
 from backend.platform.server.listener import local_url
-from tests.support.workers import free_port
 from tests.support.waiting import poll_until, scaled
+from tests.support.workers import free_port
 
 __all__ = ["COMMAND", "Outcome", "start_and_stop"]
 

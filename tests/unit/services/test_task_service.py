@@ -2,13 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from prometheus_client import Counter
 
-from backend.db.task_repository import TaskRepository
-from backend.db.user_repository import UserRepository
 from backend.errors import TaskNotFound, UserNotRegistered
 from backend.platform.auth.principal import Principal
 from backend.platform.concurrency.precondition import Precondition
@@ -83,7 +81,7 @@ class FakeRepository:
 
 
 def service_on(repository: FakeRepository) -> TaskService:
-    return TaskService(cast("TaskRepository", repository), cast("UserRepository", repository))
+    return TaskService(repository, repository)
 
 
 def count(counter: Counter) -> float:

@@ -1,38 +1,41 @@
 """The commands that a platform runs inside the container."""
 
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from backend.platform.server.drain import drain_marker_path
-from tests.support.workers import free_port
+from backend.platform.server import drain, healthcheck
+from backend.platform.settings import environment
 
 
-def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"backend.platform.server.{module}", *arguments]
-    variables = {**os.environ, **environment}
-    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs a command and returns what it says against it, or an empty text."""
+
+    def run(main: Callable[[], None], *arguments: str, env_file: str = "", **variables: str) -> str:
+        (tmp_path / ".env").write_text(env_file)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(environment, "ENV_FILE", Path(".env"))
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        said: list[object] = []
+        try:
+            main()
+        except SystemExit as end:  # a text goes to standard error, with exit code 1
+            said.append(end.code)
+        assert all(isinstance(each, str) and len(each.splitlines()) == 1 for each in said)
+        return "".join(map(str, said))
+
+    return run
 
 
-def run_beside_env_file(
-    folder: Path, lines: str, module: str, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    (folder / ".env").write_text(lines)
-    command = [sys.executable, "-m", f"backend.platform.server.{module}", *arguments]
-    variables = {
-        name: value for name, value in os.environ.items() if name not in {"PORT", "OPS_PORT", "RUN_DIR"}
-    }
-    return subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def test_draining_reads_the_folder_from_the_env_file(tmp_path: Path) -> None:
+def test_draining_reads_the_folder_from_the_env_file(tmp_path: Path, refusal: Callable[..., str]) -> None:
     (tmp_path / "run").mkdir()
-    result = run_beside_env_file(tmp_path, " run_dir = 'run' \n", "drain", "0")
-    assert result.returncode == 0, result.stderr
-    assert drain_marker_path(tmp_path / "run").exists()
+    assert refusal(drain.main, "0", env_file=" run_dir = 'run' \n") == ""
+    assert drain.drain_marker_path(tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -43,16 +46,10 @@ def test_draining_reads_the_folder_from_the_env_file(tmp_path: Path) -> None:
         ("PORT='\"80\"'", "healthcheck: PORT has quotation marks"),
     ],
 )
-def test_a_probe_says_which_variable_is_impossible(tmp_path: Path, lines: str, reason: str) -> None:
-    result = run_beside_env_file(tmp_path, lines, "healthcheck")
-    assert result.returncode == 1
-    assert result.stderr.startswith(reason)
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_draining_marks_the_folder(tmp_path: Path) -> None:
-    assert run("drain", "0", RUN_DIR=str(tmp_path)).returncode == 0
-    assert drain_marker_path(tmp_path).exists()
+def test_a_probe_says_which_variable_is_impossible(
+    refusal: Callable[..., str], lines: str, reason: str
+) -> None:
+    assert refusal(healthcheck.main, env_file=lines).startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +60,7 @@ def test_draining_marks_the_folder(tmp_path: Path) -> None:
         ("0", "missing", "is RUN_DIR right?"),
     ],
 )
-def test_draining_says_why_it_cannot(tmp_path: Path, seconds: str, folder: str, reason: str) -> None:
-    result = run("drain", seconds, RUN_DIR=str(tmp_path / folder))
-    assert result.returncode == 1
-    assert reason in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_a_probe_of_nothing_fails_in_one_line() -> None:
-    result = run("healthcheck", "/livez", OPS_PORT=str(free_port()), http_proxy="http://127.0.0.1:9")
-    assert result.returncode == 1
-    assert result.stderr.startswith("healthcheck: /livez does not answer: ")
-    assert len(result.stderr.splitlines()) == 1
+def test_draining_says_why_it_cannot(
+    tmp_path: Path, refusal: Callable[..., str], seconds: str, folder: str, reason: str
+) -> None:
+    assert reason in refusal(drain.main, seconds, RUN_DIR=str(tmp_path / folder))
