@@ -28,6 +28,10 @@ def alerts(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for group in found["groups"] for rule in group["rules"] if "alert" in rule}
 
 
+def checks_of(case: Path) -> list[dict[str, Any]]:
+    return [check for test in yaml.safe_load(case.read_text())["tests"] for check in test["alert_rule_test"]]
+
+
 def test_compose_has_the_rules_that_the_chart_renders() -> None:
     assert COMPOSE_RULES.read_text() == render_rules(COMPOSE_VALUES), "run `make rules`"
 
@@ -40,6 +44,11 @@ def test_rules_are_found_to_be_right_by_promtool(tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_alerts_fire_when_they_should_and_are_silent_when_not(case: Path, tmp_path: Path) -> None:
     found = rules(DEFAULT)
+    checked = {check["alertname"] for check in checks_of(case)}
+    # Days of the other groups' records take promtool most of its time.
+    found["groups"] = [
+        group for group in found["groups"] if checked & {rule.get("alert") for rule in group["rules"]}
+    ]
     for rule in alerts(found).values():
         del rule["annotations"]  # promtool would compare them word for word
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(found))
@@ -48,12 +57,7 @@ def test_alerts_fire_when_they_should_and_are_silent_when_not(case: Path, tmp_pa
 
 
 def test_every_alert_is_seen_to_fire_and_to_be_silent() -> None:
-    checks = [
-        check
-        for case in CASES
-        for test in yaml.safe_load(case.read_text())["tests"]
-        for check in test["alert_rule_test"]
-    ]
+    checks = [check for case in CASES for check in checks_of(case)]
     fires = {check["alertname"] for check in checks if check.get("exp_alerts")}
     silent = {check["alertname"] for check in checks if not check.get("exp_alerts")}
     assert fires == silent == set(alerts(rules(DEFAULT)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.helm import CHART, require_helm, require_helm3
+from tests.support.helm import CHART, manifests_of, require_helm, require_helm3
 
 ROOT = CHART.parents[1]
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -53,7 +53,7 @@ def with_program(program: str) -> Helm:
 def rendered(helm: Helm, chart: Path, *options: str) -> list[Any]:
     result = helm("template", "demo", str(chart), "--namespace=tasks", *options)
     assert result.returncode == 0, result.stderr
-    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+    return manifests_of(result.stdout)
 
 
 def test_each_program_is_the_version_that_it_is_taken_for(helm: Helm, version: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import starlark
 import yaml
 
-from tests.support.helm import CHART, helm, require_helm
+from tests.support.helm import CHART, helm, manifests_of, require_helm
 from tests.support.tiltfile import Evaluated, evaluate
 
 ROOT = CHART.parents[1]
@@ -22,7 +22,7 @@ def _helm_is_there() -> None:
 def rendered(*values: str) -> dict[tuple[str, str], Any]:
     options = [f"--set={value}" for value in values]
     text = helm("template", "dev", str(CHART), "--namespace=default", f"--values={VALUES}", *options).stdout
-    manifests = [each for each in yaml.safe_load_all(text) if each and each["kind"] != "Pod"]
+    manifests = [each for each in manifests_of(text) if each["kind"] != "Pod"]
     for manifest in manifests:
         if manifest["kind"] == "Job":
             manifest["metadata"]["name"] = "dev-task-service-migrate"

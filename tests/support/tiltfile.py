@@ -9,6 +9,8 @@ from typing import Any
 import starlark
 import yaml
 
+from tests.support.helm import manifests_of
+
 __all__ = ["Evaluated", "evaluate"]
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +54,7 @@ def evaluate(*, context: str = "kind-dev", announces_registry: bool = False, **a
 
     def hand_over(source: str) -> None:
         text = (ROOT / source).read_text() if source.endswith(".yaml") else source
-        evaluated.manifests.extend(each for each in yaml.safe_load_all(text) if each)
+        evaluated.manifests.extend(manifests_of(text))
 
     def refuse(sentence: str) -> None:
         raise RuntimeError(sentence)
@@ -63,7 +65,7 @@ def evaluate(*, context: str = "kind-dev", announces_registry: bool = False, **a
         "k8s_namespace": lambda: "default",
         "local": lambda *_, **__: "configmap/local-registry-hosting" if announces_registry else "",
         "helm": _helm,
-        "decode_yaml_stream": lambda text: [each for each in yaml.safe_load_all(text) if each],
+        "decode_yaml_stream": manifests_of,
         "encode_yaml_stream": yaml.safe_dump_all,
         "k8s_yaml": hand_over,
         "read_file": lambda path: (ROOT / path).read_text(),
