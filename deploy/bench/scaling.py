@@ -123,15 +123,18 @@ async def _measure(
     """Load each pod with a client of its own, all at once."""
     script = write_script(place.folder, "growth", "mixed", place.outside.tokens("HS256"))
     async with contextlib.AsyncExitStack() as stack:
-        servers = []
+        servers, groups = [], []
         for number in range(pods):
             variant = Variant(f"pod {number}", environment={"WORKERS": str(workers)})
-            enter = stack.enter_context(small_cores(str(number), min(workers, _CORES_OF_A_POD) * core))
+            groups.append(stack.enter_context(small_cores(str(number))))
             servers.append(
                 await stack.enter_async_context(
-                    run_server(variant, place.folder, place.environment(variant), enter)
+                    run_server(variant, place.folder, place.environment(variant), groups[-1].enter)
                 )
             )
+        for group in groups:  # their start and their end are not measured
+            group.limit(min(workers, _CORES_OF_A_POD) * core)
+            stack.callback(group.limit, len(os.sched_getaffinity(0)))
 
         async def load() -> list[Sample]:
             return await asyncio.gather(
