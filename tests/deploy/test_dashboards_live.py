@@ -19,7 +19,7 @@ from tests.support.monitored import RELEASE, SCRAPE_SECONDS, Observed, observed
 from tests.support.prometheus import require_prometheus
 
 NAMES = sorted(path.stem for path in BOARDS.glob("*.json"))
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.serial]
 
 # As Prometheus spells them.
 MAY_SELECT_NOTHING = {

@@ -11,7 +11,7 @@ from deploy.bench.overload import overload
 from deploy.bench.runner import Place, prepare
 from deploy.bench.scaling import growth
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

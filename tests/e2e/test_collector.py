@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace, kubectl, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(300)]
 
 API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=api"
 

@@ -153,6 +153,7 @@ def test_while_the_database_is_away_answers_are_503_and_afterwards_all_is_well(
     assert restarts.strip() == "0"
 
 
+@pytest.mark.serial
 async def test_the_database_stopped_under_load_loses_nothing_that_was_acknowledged(
     deployment: Deployment,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.e2e.conftest import discard
 from tests.support.cluster import Namespace, kubectl, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -22,8 +23,7 @@ API = "--selector=app.kubernetes.io/instance=demo,app.kubernetes.io/component=ap
 @pytest.fixture
 def demo(namespace: Namespace) -> Iterator[Namespace]:
     yield namespace
-    namespace.helm("uninstall", "demo", "--wait")
-    namespace.kubectl("wait", "--for=delete", "pod", API, "--timeout=90s")
+    discard(namespace, "demo")
 
 
 def pods(namespace: Namespace) -> list[Any]:
@@ -65,11 +65,12 @@ async def database_away(namespace: Namespace) -> AsyncIterator[None]:
         await asyncio.to_thread(scale_database, namespace, 1)
 
 
+@pytest.mark.serial
 async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None:
     await asyncio.to_thread(
         demo.upgrade, "demo", "database.readiness=off", "config.DATABASE_POOL_ACQUIRE_TIMEOUT_SECONDS=1.5"
     )
-    async with demo.load() as load:
+    async with demo.load(clients=12) as load:
         async with database_away(demo):
             await asyncio.sleep(OUTAGE_SECONDS)
         returned = perf_counter()
@@ -88,6 +89,7 @@ async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None
     demo.assert_stored_once(seen)
 
 
+@pytest.mark.serial
 async def test_strict_readiness_takes_pods_out_and_still_lets_nodes_be_emptied(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo", "database.readiness=strict")
     emptied = other_node(demo)
@@ -111,6 +113,7 @@ async def test_strict_readiness_takes_pods_out_and_still_lets_nodes_be_emptied(d
     assert restarts(demo) == 0
 
 
+@pytest.mark.serial
 async def test_every_connection_cut_at_once_heals(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo")
     async with demo.load() as load:
@@ -131,6 +134,7 @@ async def test_every_connection_cut_at_once_heals(demo: Namespace) -> None:
     demo.assert_stored_once(seen)
 
 
+@pytest.mark.serial
 async def test_emptying_a_node_loses_nothing(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo")
     emptied = other_node(demo)

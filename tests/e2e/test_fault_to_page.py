@@ -21,7 +21,7 @@ from tests.support.cluster import Namespace, kubectl, wait_until
 from tests.support.helm import CHART
 from tests.support.prometheus import require_prometheus
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
 SCALES = {"trial": 0.02, "demo": 0.05}
 """By release, of every window: five minutes are 6 or 15 seconds."""

@@ -152,6 +152,7 @@ def database() -> Iterator[tuple[str, tuple[str, ...]]]:
         docker("network", "rm", name, check=False)
 
 
+@pytest.mark.serial
 def test_it_serves_soon_after_its_start(database: tuple[str, tuple[str, ...]]) -> None:
     name, options = database
     seconds = []

@@ -1,56 +1,16 @@
 """Every way to install ends with a service that is ready, one migration, and nothing left after its removal."""
 
 import json
-from pathlib import Path
 from time import perf_counter
 
 import pytest
 import yaml
 
-from tests.e2e.conftest import Images
-from tests.support.cluster import Namespace, kubectl, wait_until
+from tests.e2e.conftest import KINDS, Images, uninstall
+from tests.support.cluster import Namespace, wait_until
 from tests.support.helm import CHART
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-
-KINDS = "all,configmap,secret,poddisruptionbudget,networkpolicy,serviceaccount,job,ingress,horizontalpodautoscaler"
-
-
-EXTERNAL_SECRETS = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "externalsecrets.external-secrets.io"},
-    "spec": {
-        "group": "external-secrets.io",
-        "scope": "Namespaced",
-        "names": {"kind": "ExternalSecret", "plural": "externalsecrets"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                },
-            }
-        ],
-    },
-}
-
-
-def left_of(namespace: Namespace, release: str) -> list[str]:
-    """Return what a release still has; a pod that is on its way out does not count."""
-    return [
-        f"{item['kind']}/{item['metadata']['name']}"
-        for item in namespace.get(KINDS, f"--selector=app.kubernetes.io/instance={release}")
-        if "deletionTimestamp" not in item["metadata"]
-    ]
-
-
-def uninstall(namespace: Namespace, release: str) -> None:
-    namespace.helm("uninstall", release, "--wait")
-    # Endpoints go with their Service, a moment later.
-    wait_until(lambda: left_of(namespace, release) == [], 20, what=f"{release} is gone")
 
 
 def migrations_of(namespace: Namespace, release: str) -> list[int]:
@@ -113,6 +73,7 @@ def test_plain_apply_works_in_any_order_and_twice(namespace: Namespace) -> None:
 def test_it_runs_restricted_under_any_user_and_logs_no_error(namespace: Namespace) -> None:
     namespace.upgrade(
         "anyone",
+        "replicas=1",
         "podSecurityContext.runAsUser=1234567",
         "podSecurityContext.runAsGroup=1234567",
         "podSecurityContext.fsGroup=1234567",
@@ -150,14 +111,16 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
 
 
 def test_helm_test_passes_in_production(namespace: Namespace) -> None:
-    namespace.upgrade("production", "networkPolicy.from[0].podSelector.matchLabels.app=frontend")
+    namespace.upgrade(
+        "production", "replicas=1", "networkPolicy.from[0].podSelector.matchLabels.app=frontend"
+    )
     assert ": 204" in helm_test(namespace, "production")
     uninstall(namespace, "production")
 
 
 def test_network_policy_lets_in_and_out_what_it_should(namespace: Namespace) -> None:
     """The client's namespace is a stranger's until it is named as that of monitoring."""
-    namespace.upgrade("guarded")
+    namespace.upgrade("guarded", "replicas=1")
     ip = namespace.get(
         "pods", "--selector=app.kubernetes.io/instance=guarded,app.kubernetes.io/component=api"
     )[0]["status"]["podIP"]
@@ -174,49 +137,10 @@ def test_network_policy_lets_in_and_out_what_it_should(namespace: Namespace) -> 
     monitoring = (
         "networkPolicy.monitoringFrom[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name"
     )
-    namespace.upgrade("guarded", f"{monitoring}={namespace.outside}")
+    namespace.upgrade("guarded", "replicas=1", f"{monitoring}={namespace.outside}")
     wait_until(
         lambda: namespace.call(f"http://{ip}:9000/metrics")[0] == 200,
         20,
         what="monitoring may read the metrics",
     )
     uninstall(namespace, "guarded")
-
-
-@pytest.mark.parametrize("file", sorted((CHART / "ci").glob("*-values.yaml")), ids=lambda file: file.stem)
-def test_every_value_set_is_taken_by_the_api_server(namespace: Namespace, file: Path) -> None:
-    """All kinds but those of operators that are not there, by the server's own strict validation."""
-    rendered = namespace.helm("template", "value-set", str(CHART), f"--values={file}").stdout
-    known = {line.split()[-1] for line in kubectl("api-resources", "--no-headers").splitlines()}
-    manifests = [m for m in yaml.safe_load_all(rendered) if m and m["kind"] in known]
-    for pod in (
-        m for m in manifests if m["kind"] == "Pod"
-    ):  # admission asks for what a dry run does not make
-        pod["spec"]["serviceAccountName"] = "default"
-    assert {m["kind"] for m in yaml.safe_load_all(rendered) if m} - known <= {"ExternalSecret"}
-    namespace.kubectl(
-        "apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(manifests)
-    )
-
-
-def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, images: Images) -> None:
-    """Each set installs as it stands, and from any to the next no field is in the way that cannot be changed."""
-    for name in ("task-service-database", "task-service-migrations"):
-        namespace.secret(name, url=namespace.database_url("tasks", "tasks"))
-    namespace.secret("task-service-auth", secret="x" * 40)
-    # In place of the operator of external secrets: its kind, and the Secret that it would make.
-    kubectl("apply", "-f", "-", text=json.dumps(EXTERNAL_SECRETS))
-    url = namespace.database_url("tasks", "tasks")
-    made = {"database-url": url, "migration-url": url, "auth-secret": "x" * 40}
-    namespace.secret("walk-task-service-external", **made)
-    repository, _, tag = images.current.rpartition(":")
-    for file in sorted((CHART / "ci").glob("*-values.yaml")):
-        started = perf_counter()
-        namespace.helm(
-            *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
-            *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
-            *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
-        )
-        print(f"{file.stem}: ready after {perf_counter() - started:.0f} s")
-    uninstall(namespace, "walk")
-    kubectl("delete", "customresourcedefinition", "externalsecrets.external-secrets.io")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from backend.db.schema import SCHEMA
-from tests.e2e.conftest import MIGRATION_SECONDS, Images
+from tests.e2e.conftest import MIGRATION_SECONDS, Images, discard
 from tests.support.cluster import Namespace, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -24,7 +24,7 @@ def demo(namespace: Namespace) -> Iterator[Namespace]:
     namespace.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     namespace.upgrade("demo")
     yield namespace
-    namespace.helm("uninstall", "demo", "--wait")
+    discard(namespace, "demo")
 
 
 def pods_of(namespace: Namespace, selector: str, image: str) -> list[Any]:
@@ -50,6 +50,7 @@ def serving_images(namespace: Namespace) -> set[str]:
     }
 
 
+@pytest.mark.serial
 async def test_failing_migration_leaves_the_old_release_serving_and_is_rolled_back(
     demo: Namespace, images: Images
 ) -> None:
@@ -88,6 +89,7 @@ async def test_failing_migration_leaves_the_old_release_serving_and_is_rolled_ba
     assert demo.sql("SELECT version_num FROM alembic_version") == [SCHEMA.head_revision]
 
 
+@pytest.mark.serial
 async def test_long_migration_restarts_nobody_and_then_rolls_out(demo: Namespace, images: Images) -> None:
     started = perf_counter()
     async with demo.load() as load:
@@ -109,6 +111,7 @@ async def test_long_migration_restarts_nobody_and_then_rolls_out(demo: Namespace
     demo.assert_stored_once(seen)
 
 
+@pytest.mark.serial
 async def test_release_rolls_back_while_the_database_stays_ahead(demo: Namespace, images: Images) -> None:
     started = perf_counter()
     async with demo.load() as load:

@@ -31,6 +31,7 @@ async def stop_as_kubernetes_does(workers: Workers) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(900)
+@pytest.mark.serial
 async def test_no_request_is_lost_over_many_stops(tmp_path: Path, database_url: str) -> None:
     started = perf_counter()
     async with contextlib.AsyncExitStack() as instances:

@@ -82,7 +82,7 @@ def test_helm_3_installs_tests_upgrades_and_rolls_back(
     assert "Succeeded" in namespace.helm("test", "older").stdout
 
     failed = namespace.upgrade(
-        "older", *values, image=images.broken, flags=("--atomic", "--timeout=60s"), check=False
+        "older", *values, image=images.broken, flags=("--atomic", "--timeout=30s"), check=False
     )
     assert failed.returncode != 0
     assert running(namespace) == {images.current}

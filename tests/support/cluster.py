@@ -272,7 +272,7 @@ class Namespace:
         return int(status), text.strip()
 
     @contextlib.asynccontextmanager
-    async def load(self, release: str = "demo", *, clients: int = 12) -> AsyncIterator[InCluster]:
+    async def load(self, release: str = "demo", *, clients: int = 6) -> AsyncIterator[InCluster]:
         """Read and write through the release's Service until the block ends; a new user each time."""
         user = f"load-{uuid4().hex[:8]}"
         host, path = f"{release}-task-service.{self.name}", f"/api/{user}/tasks"

@@ -1,0 +1,82 @@
+"""Every command of the on-call page, pasted into bash against a release on a real cluster."""
+
+from time import perf_counter
+
+import pytest
+
+from tests.support.docker import ROOT
+from tests.support.pages import shell_blocks
+from tests.support.terminal import API, Terminal, run_all
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+ON_CALL = ROOT / "docs" / "on-call.md"
+
+
+@pytest.mark.parametrize(
+    "heading", ["The first five minutes", "Roll back", "What the database does", "Capacity"]
+)
+def test_commands_of_the_on_call_page_work(terminal: Terminal, heading: str) -> None:
+    run_all(terminal, shell_blocks(ON_CALL)[heading])
+
+
+def test_every_section_of_the_on_call_page_is_run() -> None:
+    run_elsewhere = {"A pod with psql", "Restore a database"}
+    run_here = {"The first five minutes", "Roll back", "What the database does", "Capacity"}
+    assert {
+        heading for heading, blocks in shell_blocks(ON_CALL).items() if blocks
+    } == run_here | run_elsewhere
+
+
+def test_roll_back_brings_the_release_before(terminal: Terminal) -> None:
+    def annotations() -> list[str]:
+        return [
+            pod["metadata"]["annotations"].get("release", "") for pod in terminal.namespace.get("pods", API)
+        ]
+
+    terminal.namespace.helm(
+        *("upgrade", "demo", str(ROOT / "charts" / "task-service"), "--reuse-values", "--wait"),
+        "--set=podAnnotations.release=broken",
+    )
+    terminal.settle()
+    count = len(annotations())
+    assert annotations() == ["broken"] * count
+    # In the way of a rollback that does not force: helm finds that somebody else set the number.
+    terminal.namespace.kubectl("scale", "deployment/demo-task-service", f"--replicas={count + 1}")
+    (block,) = shell_blocks(ON_CALL)["Roll back"]
+    terminal.paste(block)
+    terminal.settle()
+    assert len(annotations()) == count
+    assert "broken" not in annotations()
+    terminal.release()
+
+
+def test_a_pod_with_psql_needs_no_migration_job(terminal: Terminal) -> None:
+    """With migrations.enabled=false its files come from the Deployment."""
+    begin, end = shell_blocks(ON_CALL)["A pod with psql"]
+    terminal.paste(end)
+    terminal.namespace.kubectl("delete", "jobs", "--selector=app.kubernetes.io/component=migration")
+    terminal.paste(begin)
+    (first, *_) = shell_blocks(ON_CALL)["What the database does"]
+    assert "pg_stat_activity" in first
+    terminal.paste(first)
+    terminal.release()
+
+
+def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
+    namespace = terminal.namespace
+    service = f"http://demo-task-service.{namespace.name}/api/alice/tasks"
+    title = "kept in the dump"
+    assert namespace.call(service, method="POST", body=f'{{"title": "{title}"}}')[0] == 201
+    dump, restore = shell_blocks(ON_CALL)["Restore a database"]
+    terminal.paste(dump)
+    namespace.sql("DROP TABLE tasks; DELETE FROM users")
+    assert namespace.call(service)[0] >= 500
+    started = perf_counter()
+    terminal.paste(restore)
+    status, text = namespace.call(service)
+    print(f"restored, from the first command to ready: {perf_counter() - started:.0f} s")
+    assert status == 200, text
+    assert title in text
+    assert namespace.call(service, method="POST", body='{"title": "written since"}')[0] == 201
+    terminal.release()
