@@ -11,15 +11,15 @@ __all__ = ["main", "readme"]
 
 _CHART = Path(__file__).parents[1] / "charts" / "task-service"
 
-_HEAD = """# The chart of the task service
+_HEAD = """# Chart of the task service
 
-To try it out, with a PostgreSQL of its own whose data lives as long as its pod:
+A trial, with an embedded PostgreSQL whose data is lost with its pod:
 
 ```sh
 helm install demo charts/task-service --set database.embedded.enabled=true
 ```
 
-In production, with the PostgreSQL URL and the tokens' shared secret in Secrets of yours:
+In production, create Secrets with the PostgreSQL URL and the shared secret of the tokens:
 
 ```sh
 kubectl create secret generic database --from-literal=url="$DATABASE_URL"
@@ -27,16 +27,16 @@ kubectl create secret generic auth --from-literal=secret="$BETTER_AUTH_SECRET"
 helm install demo charts/task-service --set database.existingSecret=database --set auth.existingSecret=auth
 ```
 
-or, with the frontend's public keys, `--set auth.betterAuthUrl=https://app.example.com` instead of the second Secret.
-`helm test demo --logs` then calls it. [UPGRADING.md](UPGRADING.md) says what changes between versions;
-[docs/operations.md](../../docs/operations.md) how it migrates, rolls out and scales; `ci/` has complete sets of values.
+To verify tokens with the frontend's public keys, pass `--set auth.betterAuthUrl=https://app.example.com` instead of the second Secret.
+`helm test demo --logs` calls the service. [UPGRADING.md](UPGRADING.md) lists the changes between versions.
+[docs/operations.md](../../docs/operations.md) describes migration, rollout and scaling. `ci/` has complete values files.
 
-Impossible values are refused when they are given: an unknown name by `values.schema.json`, a connection budget that is
-exceeded or a deadline that is too short by a sentence.
+Rendering fails for invalid values, with a message that says what to change: an unknown name, an exceeded connection
+budget, a deadline that is too short.
 
 ## Values
 
-Made of `values.schema.json` and `values.yaml` by `make docs`.
+`make docs` generates this table from `values.schema.json` and `values.yaml`.
 
 | value | default | meaning |
 | --- | --- | --- |

@@ -247,7 +247,7 @@ def test_embedded_database_runs_as_any_user_where_the_other_pods_do() -> None:
     ]
     assert len(contexts) == 3
     assert all(context.keys() == {"runAsNonRoot", "seccompProfile"} for context in contexts)
-    own, _ = template(TRIAL | {"embeddedDatabase": {"podSecurityContext": {"runAsUser": 26}}})
+    own, _ = template(OWN_USER)
     (context,) = (
         each["spec"]["template"]["spec"]["securityContext"]
         for each in own

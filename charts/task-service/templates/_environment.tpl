@@ -1,6 +1,6 @@
 {{- /* Environment variables of the containers that run the service's image. */ -}}
 
-{{- /* Variables of every one of them; the argument is the release. */ -}}
+{{- /* Variables of every container. */ -}}
 {{- define "task-service.environment" -}}
 - name: ENVIRONMENT
   value: {{ ternary "development" "production" .Values.database.embedded.enabled }}
@@ -10,7 +10,7 @@
   value: {{ .Values.database.pooler | quote }}
 {{- end }}
 
-{{- /* The service's own. */ -}}
+{{- /* Variables of the service. */ -}}
 {{- define "task-service.serviceEnvironment" -}}
 {{ include "task-service.environment" . }}
 - name: POD_NAME
@@ -56,14 +56,14 @@
 - name: OTEL_TRACES_SAMPLER_ARG
   value: {{ include "task-service.text" $.Values.tracing.sampleRatio | quote }}
 - name: OTEL_RESOURCE_ATTRIBUTES
-  {{- /* The user's attributes follow the chart's own: a later one of the same key takes precedence. */}}
+  {{- /* The user's attributes come last: the last one of a key takes precedence. */}}
   {{- $attributes := printf "k8s.namespace.name=%s,k8s.deployment.name=%s,k8s.pod.name=$(POD_NAME)" $.Release.Namespace (include "task-service.fullname" $) }}
   value: {{ list $attributes (get $.Values.config "OTEL_RESOURCE_ATTRIBUTES") | compact | join "," | quote }}
 {{- end }}
 {{- end }}
 
-{{- /* The user's: `config` and `extraEnv`. Every container of the image gets them, since what they name
-       (certificates, proxies, time-outs, the log's level) holds for each. validate.yaml refuses a name that is set twice. */ -}}
+{{- /* The user's variables: `config` and `extraEnv`. Every container of the image gets them, because certificates,
+       proxies, time-outs and the log level apply to each. validate.yaml rejects a name that is set twice. */ -}}
 {{- define "task-service.userEnvironment" -}}
 {{- range $name, $value := .Values.config }}
 {{- if not (and (eq $name "OTEL_RESOURCE_ATTRIBUTES") $.Values.tracing.endpoint) }}

@@ -4,8 +4,8 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* At most 40 characters, so that every suffix below fits into the 63 of a label. A longer name is cut and
-       carries a hash of the whole, so that two long names never become the same one. */ -}}
+{{- /* At most 40 characters, so that every suffix fits into the 63 of a label. A longer name is truncated and
+       ends in a hash of the whole name, so that two long names stay different. */ -}}
 {{- define "task-service.fullname" -}}
 {{- $name := printf "%s-%s" .Release.Name (include "task-service.name" .) -}}
 {{- if .Values.fullnameOverride }}
@@ -19,18 +19,18 @@
 {{- $name }}
 {{- end }}
 
-{{- /* The label `component` tells the service's pods (api) from the migration's and the database's. */ -}}
+{{- /* The label `component` distinguishes the service's pods (api) from those of the migration and the database. */ -}}
 {{- define "task-service.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "task-service.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{- /* The image's tag or its digest, as text for people and as a label. */ -}}
+{{- /* The image's tag or digest, as text and as a label. */ -}}
 {{- define "task-service.version" -}}
 {{- .Values.image.tag | default .Values.image.digest | default .Chart.AppVersion }}
 {{- end }}
 
-{{- /* Any text as a label's value: at most 63 characters, a letter or a digit at both ends. */ -}}
+{{- /* Converts a text to a label value: at most 63 characters, a letter or digit at both ends. */ -}}
 {{- define "task-service.labelValue" -}}
 {{- regexReplaceAll "[^A-Za-z0-9_.-]" . "_" | trunc 63 | trimAll "-_." }}
 {{- end }}
@@ -43,7 +43,7 @@ app.kubernetes.io/part-of: task-service
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{- /* An object's labels with the user's own, which take precedence:
+{{- /* An object's labels, merged with the user's labels, which take precedence:
        {{ include "task-service.labelsWith" (list . "api" .Values.…labels) }} */ -}}
 {{- define "task-service.labelsWith" -}}
 {{- $component := dict "app.kubernetes.io/component" (index . 1) -}}
@@ -66,7 +66,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{- /* The Secrets' names: the user's own, or those that this chart makes. */ -}}
+{{- /* Names of the Secrets: the user's, or those that this chart creates. */ -}}
 {{- define "task-service.databaseSecret" -}}
 {{- if .Values.database.embedded.enabled }}{{ include "task-service.fullname" . }}-embedded
 {{- else if .Values.externalSecret.enabled }}{{ include "task-service.fullname" . }}-external
@@ -95,12 +95,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- ternary .Values.auth.key "auth-secret" (not (empty .Values.auth.existingSecret)) }}
 {{- end }}
 
-{{- /* A text, number or boolean as text. Helm reads every number of a file as a float, whose own text is 2.097152e+06. */ -}}
+{{- /* Converts a text, number or boolean to text. Helm reads every number of a file as a float, which prints as 2.097152e+06. */ -}}
 {{- define "task-service.text" -}}
 {{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
 {{- end }}
 
-{{- /* The port of an http or https URL; nothing where the text is no such URL. */ -}}
+{{- /* The port of an http or https URL; empty for any other text. */ -}}
 {{- define "task-service.portOf" -}}
 {{- if regexMatch "^https?://[^/?#]" . }}
 {{- (urlParse .).host | regexFind ":[0-9]+$" | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) }}

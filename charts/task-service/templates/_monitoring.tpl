@@ -1,18 +1,18 @@
-{{- /* What the rules in alerts/ are made of. */ -}}
+{{- /* Helpers of the rules in alerts/. */ -}}
 
-{{- /* The label `job` of this release's series: the release's name, or the service's full name where that is another than
-       the default, as it is for a second copy of this chart in one release (`alias`). */ -}}
+{{- /* The label `job` of this release's series: the release name, or the full name if it is not the default one,
+       such as for a second copy of this chart in one release (`alias`). */ -}}
 {{- define "task-service.job" -}}
 {{- $fullname := include "task-service.fullname" . -}}
 {{- ternary .Release.Name $fullname (eq $fullname (printf "%s-task-service" .Release.Name)) }}
 {{- end }}
 
-{{- /* Which series are this release's: the monitors set their `job`. */ -}}
+{{- /* Label matchers of this release's series. The monitors set `job`. */ -}}
 {{- define "task-service.series" -}}
 {{- .Values.monitoring.selector | default (printf "namespace=%q, job=%q" .Release.Namespace (include "task-service.job" .)) }}
 {{- end }}
 
-{{- /* A duration such as "5m" in seconds, scaled: {{ include "task-service.seconds" (list . "5m") }} */ -}}
+{{- /* Converts a duration such as "5m" to seconds, scaled: {{ include "task-service.seconds" (list . "5m") }} */ -}}
 {{- define "task-service.seconds" -}}
 {{- $root := first . -}}
 {{- $length := last . -}}
@@ -20,7 +20,7 @@
 {{- printf "%g" (mulf (regexFind "^[0-9]+" $length | float64) $unit (float64 $root.Values.monitoring.slo.windowScale)) }}
 {{- end }}
 
-{{- /* The same as Prometheus writes it. */ -}}
+{{- /* The scaled duration in Prometheus syntax. */ -}}
 {{- define "task-service.window" -}}
 {{- $root := first . -}}
 {{- if eq (float64 $root.Values.monitoring.slo.windowScale) 1.0 }}{{ last . }}
@@ -28,24 +28,24 @@
 {{- end }}
 {{- end }}
 
-{{- /* Share of requests that may be bad, from an objective in percent. */ -}}
+{{- /* Fraction of requests that may be bad, from an objective in percent. */ -}}
 {{- define "task-service.budget" -}}
 {{- printf "%.6g" (divf (subf 100.0 (float64 .)) 100.0) }}
 {{- end }}
 
-{{- /* Bound of the latency objective as the histogram spells it: 0.3, 1.0 */ -}}
+{{- /* The latency threshold as the label `le` of the histogram: 0.3, 1.0 */ -}}
 {{- define "task-service.latencyBound" -}}
 {{- $seconds := .Values.monitoring.slo.latency.thresholdSeconds | float64 -}}
 {{- if eq $seconds (floor $seconds) }}{{ printf "%.1f" $seconds }}{{ else }}{{ printf "%g" $seconds }}{{ end }}
 {{- end }}
 
-{{- /* Annotations of an alert: its runbook is named like it. */ -}}
+{{- /* The alert's runbook_url: the runbook has the name of the alert. */ -}}
 {{- define "task-service.runbook" -}}
 runbook_url: {{ printf "%s/%s.md" (trimSuffix "/" (first .).Values.monitoring.prometheusRule.runbookUrl) (last .) | quote }}
 {{- end }}
 
-{{- /* One pair of windows: (long, short, share of the budget, hours of the long one). The short one makes the alert clear
-       soon; the last line, bad requests in one hour or six, keeps a handful at night from waking somebody. */ -}}
+{{- /* One pair of windows: (long, short, fraction of the budget, hours of the long window). The short window makes the alert
+       clear soon. The last condition, bad requests in 1 h or 6 h, suppresses alerts at low traffic. */ -}}
 {{- define "task-service.burns" -}}
 {{- $root := first . -}}
 {{- $pair := last . -}}

@@ -1,6 +1,6 @@
-{{- /* Rules of the NetworkPolicies. A policy sees a packet behind the Service's translation, so every port is a pod's. */ -}}
+{{- /* Rules of the NetworkPolicies. A policy applies after Service translation, so every port is a pod port. */ -}}
 
-{{- /* One rule with TCP ports: {{ include "task-service.egressTo" (list 80 3000) }} */ -}}
+{{- /* A rule with TCP ports: {{ include "task-service.egressTo" (list 80 3000) }} */ -}}
 {{- define "task-service.egressTo" -}}
 {{- $ports := list -}}
 {{- range . }}{{ $ports = append $ports (int .) }}{{ end -}}
@@ -11,7 +11,7 @@
     {{- end }}
 {{- end }}
 
-{{- /* DNS, and what the user adds: of every policy. */ -}}
+{{- /* Egress of every policy: DNS, and the user's extraEgress. */ -}}
 {{- define "task-service.commonEgress" -}}
 - ports:
     - port: 53
@@ -42,7 +42,7 @@
 {{- range $root.Values.extraEnv }}{{ if eq .name $name }}{{ .value | default "" }}{{ end }}{{ end -}}
 {{- end }}
 
-{{- /* The frontend, for its key set. */ -}}
+{{- /* Egress to the frontend's key set. */ -}}
 {{- define "task-service.frontendEgress" -}}
 {{- $ports := list -}}
 {{- range list .Values.auth.betterAuthUrl (include "task-service.variable" (list . "BETTER_AUTH_JWKS_URL")) }}

@@ -1,4 +1,4 @@
-{{- /* What the release's pods have in common. tests/deploy/test_chart_pods.py lists every difference with its reason. */ -}}
+{{- /* Parts that all pods of the release share. tests/deploy/test_chart_pods.py lists every difference with its reason. */ -}}
 
 {{- /* Labels and annotations of a pod: {{ include "task-service.podMetadata" (dict "root" . "component" "api" "annotations" …, "labels" …) }} */ -}}
 {{- define "task-service.podMetadata" -}}
@@ -11,8 +11,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- /* Fields of a pod's spec: {{ include "task-service.podSpec" (list . affinity) }}. Rules between the service's own pods
-       (podAffinity, podAntiAffinity) are for these alone: a Job's pod could find no node beside them. */ -}}
+{{- /* Fields of a pod's spec: {{ include "task-service.podSpec" (list . affinity) }}. podAffinity and podAntiAffinity
+       apply to the service's pods only: a Job's pod might otherwise find no node. */ -}}
 {{- define "task-service.podSpec" -}}
 {{- $root := first . -}}
 {{- $values := $root.Values -}}
@@ -52,7 +52,7 @@ securityContext:
 {{- /* Volumes of a pod that runs the service's image: {{ include "task-service.volumes" (list . (list (list "secret" "key" "file") …)) }} */ -}}
 {{- define "task-service.volumes" -}}
 {{- $root := first . -}}
-# Files, not variables: a rotated secret is read again without a restart.
+# Files instead of variables: a rotated secret is read without a restart.
 - name: secrets
   projected:
     sources:
@@ -73,10 +73,9 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* The Deployment's number of pods; empty: the field is left out. An autoscaler owns the number, so the live one is kept.
-       To leave the field out would reset the number to 1 as long as Helm alone owns it, as it does until the autoscaler has
-       first scaled, and for ever where Helm does not apply on the server's side. Without a cluster (`helm template`, GitOps)
-       nothing is live. */ -}}
+{{- /* The Deployment's number of pods; empty: the field is omitted. An autoscaler owns the number, so the live number is kept.
+       Kubernetes resets an omitted field to 1 while Helm is its only owner: until the autoscaler first scales, and always
+       without server-side apply. Without a cluster (`helm template`, GitOps) there is no live number. */ -}}
 {{- define "task-service.replicas" -}}
 {{- $fullname := include "task-service.fullname" . -}}
 {{- $live := lookup "apps/v1" "Deployment" .Release.Namespace $fullname -}}
