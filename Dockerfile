@@ -1,5 +1,5 @@
-# Targets: `runtime` (the default) serves; `dev` reloads code that is synced into it.
-# Needs BuildKit. In production pin PYTHON_IMAGE by its digest.
+# Targets: `runtime` (default) for production; `dev` reloads synced code.
+# Requires BuildKit. In production pin PYTHON_IMAGE by digest.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -38,7 +38,7 @@ ENV PATH=/app/.venv/bin:${PATH} \
 COPY --from=build /usr/local/bin/uv /usr/local/bin/uv
 RUN install -d -o 10001 -g 10001 /app /run/app
 WORKDIR /app
-# All of it belongs to the user that runs: live update writes code and packages as that user.
+# The container's user owns all files: live update writes code and packages as that user.
 USER 10001:10001
 RUN --mount=type=cache,target=/tmp/uv,uid=10001,gid=10001 \
     --mount=type=bind,source=requirements-dev.lock,target=requirements-dev.lock \
@@ -68,7 +68,7 @@ ENV PATH=/app/.venv/bin:${PATH} \
 RUN install -d -o 10001 -g 10001 /run/app
 COPY --from=build /app/.venv /app/.venv
 WORKDIR /app
-# A number, so that Kubernetes can see that it is not root.
+# Numeric, so that Kubernetes can verify runAsNonRoot.
 USER 10001:10001
 EXPOSE 8000 9000
 STOPSIGNAL SIGTERM

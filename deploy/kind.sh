@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a Kubernetes in Docker with all that `.ci/run` asks of one: a registry that it announces (KEP-1755),
-# metrics, an ingress, the definitions of the Prometheus Operator and of the Gateway API, the base images.
+# Creates a kind cluster for `.ci/run`: an announced local registry (KEP-1755), metrics-server, an ingress
+# controller, the CRDs of the Prometheus Operator and of the Gateway API, and the base images.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -13,7 +13,7 @@ __all__ = ["COMPOSE_RULES", "COMPOSE_VALUES", "main", "render_rules", "rules"]
 _ROOT = Path(__file__).parents[1]
 _CHART = _ROOT / "charts" / "task-service"
 _OPTIONS = ("--namespace=default", "--show-only=templates/prometheusrule.yaml")
-_HEAD = "# Rendered from charts/task-service/alerts by `make rules`.\n"
+_HEAD = "# Rendered from charts/task-service/alerts by `make prometheus-rules`.\n"
 
 COMPOSE_RULES = _ROOT / "deploy" / "compose" / "alerts" / "task-service.yaml"
 """What compose's Prometheus reads."""
@@ -37,7 +37,7 @@ def rules(monitoring: Mapping[str, Any]) -> dict[str, Any]:
     own = {**monitoring, "prometheusRule": {"enabled": True, **monitoring.get("prometheusRule", {})}}
     text = subprocess.run(  # noqa: S603 - our own words
         ["helm", "template", "task-service", str(_CHART), "--values=-", *_OPTIONS],  # noqa: S607 - from PATH
-        input=json.dumps({"database": {"embedded": True}, "monitoring": own}),
+        input=json.dumps({"database": {"embedded": {"enabled": True}}, "monitoring": own}),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

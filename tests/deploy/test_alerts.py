@@ -33,7 +33,7 @@ def checks_of(case: Path) -> list[dict[str, Any]]:
 
 
 def test_compose_has_the_rules_that_the_chart_renders() -> None:
-    assert COMPOSE_RULES.read_text() == render_rules(COMPOSE_VALUES), "run `make rules`"
+    assert COMPOSE_RULES.read_text() == render_rules(COMPOSE_VALUES), "run `make prometheus-rules`"
 
 
 def test_rules_are_found_to_be_right_by_promtool(tmp_path: Path) -> None:

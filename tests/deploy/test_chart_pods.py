@@ -49,7 +49,7 @@ EVERYTHING: dict[str, Any] = {
     "tracing": {"endpoint": "http://collector:4318"},
 }
 PRODUCTION: dict[str, Any] = {"database": {"existingSecret": "database"}, "auth": {"existingSecret": "auth"}}
-TRIAL: dict[str, Any] = {"database": {"embedded": True}}
+TRIAL: dict[str, Any] = {"database": {"embedded": {"enabled": True}}}
 KEY_SET: dict[str, Any] = {
     "database": {"existingSecret": "database"},
     "auth": {"betterAuthUrl": "http://frontend"},
@@ -247,7 +247,7 @@ def test_embedded_database_runs_as_any_user_where_the_other_pods_do() -> None:
     ]
     assert len(contexts) == 3
     assert all(context.keys() == {"runAsNonRoot", "seccompProfile"} for context in contexts)
-    own, _ = template(OWN_USER)
+    own, _ = template({"database": {"embedded": {"enabled": True, "podSecurityContext": {"runAsUser": 26}}}})
     (context,) = (
         each["spec"]["template"]["spec"]["securityContext"]
         for each in own

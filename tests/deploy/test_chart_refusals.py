@@ -16,7 +16,7 @@ def _helm() -> None:
     ("values", "sentence"),
     [
         ((), "No database: set database.existingSecret"),
-        (("database.existingSecret=database",), "No way to verify tokens: set auth.betterAuthUrl"),
+        (("database.existingSecret=database",), "No token verification: set auth.betterAuthUrl"),
         ((*PRODUCTION, "database.embedded.enabled=true"), "More than one database: set only one"),
         (
             (*PRODUCTION, "auth.betterAuthUrl=https://app.example.com"),
@@ -37,7 +37,7 @@ def _helm() -> None:
         ),
         (
             ("database.embedded.enabled=true", "migrations.database.existingSecret=owner"),
-            "migrations.database.existingSecret has no use with database.embedded",
+            "migrations.database.existingSecret has no effect with database.embedded.enabled",
         ),
         (
             (*PRODUCTION, "database.maxConnections=59"),
@@ -61,18 +61,18 @@ def _helm() -> None:
             "progressDeadlineSeconds (900) must be above minReadySeconds (900)",
         ),
         ((*PRODUCTION, "maxRequests=1000"), "maxRequests without maxRequestsJitter"),
-        ((*PRODUCTION, "maxRequestsJitter=1000"), "maxRequestsJitter is of use only with maxRequests"),
+        ((*PRODUCTION, "maxRequestsJitter=1000"), "maxRequestsJitter has an effect only with maxRequests"),
         (
             (*PRODUCTION, "autoscaling.enabled=true", "autoscaling.minReplicas=7"),
             "autoscaling.minReplicas (7) is above autoscaling.maxReplicas (6)",
         ),
         (
             (*PRODUCTION, "autoscaling.enabled=true", "autoscaling.targetCPUUtilizationPercentage=0"),
-            "has nothing to go by",
+            "autoscaling.enabled without a metric",
         ),
         ((*PRODUCTION, "ingress.enabled=true"), "ingress.enabled without ingress.hosts"),
         ((*PRODUCTION, "httpRoute.enabled=true"), "httpRoute.enabled without httpRoute.parentRefs"),
-        ((*PRODUCTION, "frontend.service.name=web"), "frontend.service.name has no use without"),
+        ((*PRODUCTION, "frontend.service.name=web"), "frontend.service.name has no effect without"),
         ((*PRODUCTION, "config.WORKERS=4"), "config.WORKERS is set by the chart: use the value workers"),
         ((*PRODUCTION, "config.PORT=80"), "config.PORT is fixed by the chart"),
         ((*PRODUCTION, "config.DATABASE_URL=postgres://u:p@h/d"), "config.DATABASE_URL is a secret"),
@@ -91,19 +91,19 @@ def _helm() -> None:
         ),
         (
             (*PRODUCTION, "tracing.endpoint=http://c", "extraEnv[0].name=OTEL_RESOURCE_ATTRIBUTES"),
-            "set config.OTEL_RESOURCE_ATTRIBUTES, and the chart adds its own to it",
+            "set config.OTEL_RESOURCE_ATTRIBUTES; the chart merges it with its own attributes",
         ),
         (
             (*PRODUCTION, "config.LOG_LEVEL=DEBUG", "extraEnv[0].name=LOG_LEVEL"),
-            "extraEnv.LOG_LEVEL is set twice: config has it too",
+            "extraEnv.LOG_LEVEL is set twice, also in config",
         ),
         (
             (*PRODUCTION, "extraEnv[0].name=A", "extraEnv[1].name=A"),
-            "extraEnv.A is set twice: extraEnv has it too",
+            "extraEnv.A is set twice, also in extraEnv",
         ),
         (
             (*PRODUCTION, "podLabels.app\\.kubernetes\\.io/component=web"),
-            "podLabels must not hold the label app.kubernetes.io/component",
+            "podLabels must not contain the label app.kubernetes.io/component",
         ),
     ],
 )

@@ -129,7 +129,10 @@ def test_set_takes_decimals(value: str) -> None:
         "tracing.endpoint=http://a",
     )
     name, _, number = value.rpartition("=")
-    nested: dict[str, Any] = {"database": {"embedded": True}, "tracing": {"endpoint": "http://a"}}
+    nested: dict[str, Any] = {
+        "database": {"embedded": {"enabled": True}},
+        "tracing": {"endpoint": "http://a"},
+    }
     nested["monitoring"] = {"prometheusRule": {"enabled": True}}
     place = nested
     for part in name.split(".")[:-1]:
@@ -186,7 +189,7 @@ def test_labels_of_the_user_replace_the_charts_without_a_second_key() -> None:
     enabled = {"enabled": True, "labels": {"app.kubernetes.io/part-of": "platform"}}
     found, refused = template(
         {
-            "database": {"embedded": True},
+            "database": {"embedded": {"enabled": True}},
             "monitoring": {"podMonitor": enabled, "prometheusRule": enabled, "dashboards": enabled},
             "podAnnotations": {"kubectl.kubernetes.io/default-container": "proxy"},
         }

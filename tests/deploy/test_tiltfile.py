@@ -128,7 +128,7 @@ def test_unit_tests_run_by_themselves_and_the_rest_when_asked() -> None:
     assert {"backend", "tests/unit"} <= set(locals_["unit tests"]["deps"])
     assert by_hand == {
         "integration tests", "lint", "types", "end-to-end tests",
-        "seed data", "new token", "start load", "break it", "mend it", "new migration",
+        "seed data", "new token", "start load", "inject faults", "clear faults", "new migration",
     }  # fmt: skip
     assert all(locals_[name]["auto_init"] is False for name in by_hand)
     assert all(each["labels"] for each in locals_.values())
@@ -162,9 +162,9 @@ def test_a_cluster_that_announces_a_local_registry_is_local() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"context": "production"}, "'production' is not a local one"),
+        ({"context": "production"}, "'production' is not local and may be production"),
         ({"workers": "two"}, "--workers takes a number"),
-        ({"workers": "2", "debug": True}, "--debug is for one process"),
+        ({"workers": "2", "debug": True}, "--debug needs a single process"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(arguments: dict[str, Any], sentence: str) -> None:

@@ -45,7 +45,7 @@ BASES: tuple[dict[str, Any], ...] = (
         "auth": {"existingSecret": "", "betterAuthUrl": "http://frontend"},
         "monitoring": {"serviceMonitor": {"enabled": True}},
     },
-    {"database": {"embedded": True, "existingSecret": ""}, "auth": {"existingSecret": ""}},
+    {"database": {"embedded": {"enabled": True}, "existingSecret": ""}, "auth": {"existingSecret": ""}},
 )
 """Releases that together render every template."""
 
