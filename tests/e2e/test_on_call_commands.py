@@ -14,7 +14,7 @@ ON_CALL = ROOT / "docs" / "on-call.md"
 
 
 @pytest.mark.parametrize(
-    "heading", ["The first five minutes", "Roll back", "What the database does", "Capacity"]
+    "heading", ["The first five minutes", "Roll back", "Database activity", "Capacity"]
 )
 def test_commands_of_the_on_call_page_work(terminal: Terminal, heading: str) -> None:
     run_all(terminal, shell_blocks(ON_CALL)[heading])
@@ -22,7 +22,7 @@ def test_commands_of_the_on_call_page_work(terminal: Terminal, heading: str) -> 
 
 def test_every_section_of_the_on_call_page_is_run() -> None:
     run_elsewhere = {"A pod with psql", "Restore a database"}
-    run_here = {"The first five minutes", "Roll back", "What the database does", "Capacity"}
+    run_here = {"The first five minutes", "Roll back", "Database activity", "Capacity"}
     assert {
         heading for heading, blocks in shell_blocks(ON_CALL).items() if blocks
     } == run_here | run_elsewhere
@@ -57,7 +57,7 @@ def test_a_pod_with_psql_needs_no_migration_job(terminal: Terminal) -> None:
     terminal.paste(end)
     terminal.namespace.kubectl("delete", "jobs", "--selector=app.kubernetes.io/component=migration")
     terminal.paste(begin)
-    (first, *_) = shell_blocks(ON_CALL)["What the database does"]
+    (first, *_) = shell_blocks(ON_CALL)["Database activity"]
     assert "pg_stat_activity" in first
     terminal.paste(first)
     terminal.release()
