@@ -117,8 +117,8 @@ _build = Gauge(
 )
 _schema_revision = Gauge(
     "database_schema_revision_info",
-    "Always 1; the labels name the schema's revision that the code was made for and the one found.",
-    ("wanted", "found"),
+    "Always 1; the labels are the revision that the code expects and the database's current one.",
+    ("expected", "current"),
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
@@ -229,9 +229,9 @@ def worker_is_up() -> None:
     _build.labels(version("task-service"), platform.python_version()).set(1)
 
 
-def set_schema_revision(wanted: str, found: str | None) -> None:
-    """Publish the schema's revision that the code was made for and the one that the database has."""
-    labels = (wanted, found or "")
+def set_schema_revision(expected: str, current: str | None) -> None:
+    """Publish the schema revision that the code expects and the current one of the database."""
+    labels = (expected, current or "")
     for known in {*_known_revisions, labels}:
         _schema_revision.labels(*known).set(known == labels)
     _known_revisions.add(labels)

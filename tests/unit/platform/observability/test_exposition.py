@@ -78,5 +78,5 @@ def test_only_the_schema_revision_in_force_is_1() -> None:
     metrics.set_schema_revision("0002", "0001")
     metrics.set_schema_revision("0002", "0002")
     name = "database_schema_revision_info"
-    assert metrics.REGISTRY.get_sample_value(name, {"wanted": "0002", "found": "0001"}) == 0
-    assert metrics.REGISTRY.get_sample_value(name, {"wanted": "0002", "found": "0002"}) == 1
+    assert metrics.REGISTRY.get_sample_value(name, {"expected": "0002", "current": "0001"}) == 0
+    assert metrics.REGISTRY.get_sample_value(name, {"expected": "0002", "current": "0002"}) == 1
