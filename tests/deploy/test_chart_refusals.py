@@ -83,7 +83,7 @@ def _helm() -> None:
         ((*PRODUCTION, "extraEnv[0].name=RUN_DIR"), "extraEnv.RUN_DIR is fixed by the chart"),
         (
             (*PRODUCTION, "extraEnv[0].name=DATABASE_URL"),
-            "extraEnv.DATABASE_URL is a secret: put it into a Secret and set database.existingSecret",
+            "extraEnv.DATABASE_URL is a secret: store it in a Secret and set database.existingSecret",
         ),
         (
             (*PRODUCTION, "tracing.endpoint=http://c", "config.OTEL_TRACES_SAMPLER=always_on"),

@@ -94,7 +94,7 @@ def test_queries_are_right_and_name_only_metrics_that_exist(tmp_path: Path) -> N
         for rule in each["rules"]
         if "record" in rule
     }
-    source = "".join(path.read_text() for path in (ROOT / "backend" / "observability").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "backend").rglob("*.py"))
     for text in texts:
         for name in re.findall(r"([a-z][\w:]*)\{", text):
             stem = re.sub(r"_(total|bucket|count|sum)$", "", name)

@@ -23,7 +23,7 @@ class FastRoute(APIRoute):
 
     Signatures, validation and OpenAPI are FastAPI's. Its way from a request to the function is made for
     everything that a signature can ask for; this one knows what ours do, and refuses the rest at the start
-    (docs/decisions/0026-direct-routes.md).
+    (docs/decisions/0026-fast-route.md).
 
     Raises:
         TypeError: The signature needs what FastAPI's own route alone can do.

@@ -16,7 +16,7 @@ class CoalescingTransport:
     """Writes to a connection at once what one turn of the event loop has for it.
 
     uvicorn writes head and body of an answer one after the other, and uvloop makes a system call of
-    each: for a small answer the dearest thing that a worker does (docs/decisions/0029-one-write.md).
+    each: for a small answer the dearest thing that a worker does (docs/decisions/0029-write-coalescing.md).
 
     Args:
         transport: The connection's.
