@@ -16,10 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.cli import app
-from backend.config import Settings
 from backend.db.schema import SCHEMA
-from backend.platform.errors import ConfigurationError
-from backend.platform.settings.report import settings_table
 from tests.support.waiting import timeout
 from tests.support.workers import free_port
 
@@ -129,38 +126,6 @@ async def test_dev_insists_on_a_port_that_is_asked_for(folder: Path, taken_port:
     _, error = await process.communicate()
     assert process.returncode == 2
     assert re.fullmatch(rf"task-service: port {taken_port} of .* is taken; .* --port\n", error.decode())
-
-
-def test_dev_is_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENVIRONMENT", "production")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://db/tasks")
-    monkeypatch.setenv("BETTER_AUTH_SECRET", "x" * 32)
-    for command in ("dev", "token"):
-        result = RUNNER.invoke(app, [command])
-        assert isinstance(result.exception, ConfigurationError)
-        assert "development" in str(result.exception)
-
-
-def test_config_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgresql://u:hunter2@db/tasks")
-    monkeypatch.setenv("BETTER_AUTH_JWKS_URL", "https://u:hunter2@a.example/jwks?key=hunter2")
-    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example,https://b.example")
-    result = RUNNER.invoke(app, ["config"])
-    assert "DATABASE_URL=**********" in result.output
-    assert "ALLOWED_ORIGINS=https://a.example,https://b.example" in result.output
-    assert "hunter2" not in result.output
-
-
-def test_every_variable_is_described() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text()
-    assert page.endswith("\n".join(settings_table(Settings)) + "\n"), "run `make docs`"
-    assert RUNNER.invoke(app, ["config", "--table"]).output == "\n".join(settings_table(Settings)) + "\n"
-
-
-def test_openapi_is_the_stored_copy() -> None:
-    assert RUNNER.invoke(app, ["openapi"]).output == (ROOT / "docs" / "openapi.json").read_text(), (
-        "run `make docs`"
-    )
 
 
 def test_serve_starts_while_the_database_is_away_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

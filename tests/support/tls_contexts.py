@@ -5,10 +5,14 @@ import os
 import ssl
 from typing import Any
 
+import httpx
 from httpx._config import create_ssl_context
 from httpx._transports import default
 
 __all__ = ["share_tls_contexts"]
+
+
+_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def share_tls_contexts() -> None:
@@ -19,6 +23,7 @@ def share_tls_contexts() -> None:
         return create_ssl_context(**arguments)
 
     def shared(**arguments: Any) -> ssl.SSLContext:
-        return made((os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")), **arguments)
+        return made(tuple(map(os.environ.get, _VARIABLES)), **arguments)
 
+    httpx.create_ssl_context = shared  # type: ignore[assignment]
     default.create_ssl_context = shared  # type: ignore[attr-defined, assignment]

@@ -1,0 +1,26 @@
+"""The shares of unit, integration and contract tests."""
+
+import ast
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+FOLDERS = ("unit", "integration", "contract")
+LEAST_UNIT_SHARE = 0.45
+"""May only rise. The aim is 0.55."""
+
+
+def count_of(folder: str) -> int:
+    """Return the number of test functions; a parametrized one counts once."""
+    return sum(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        for path in (TESTS / folder).rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def test_unit_tests_are_the_most() -> None:
+    counts = {folder: count_of(folder) for folder in FOLDERS}
+    whole = sum(counts.values())
+    report = ", ".join(f"{folder} {count} ({count / whole:.0%})" for folder, count in counts.items())
+    print(report)
+    assert counts["unit"] / whole >= LEAST_UNIT_SHARE, report
