@@ -33,6 +33,7 @@ lint: .venv/installed ## Check style, imports between layers, words and the Dock
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) lint-imports --no-logo
+	$(RUN) codespell
 	$(RUN) hadolint Dockerfile
 
 types: .venv/installed ## Check types

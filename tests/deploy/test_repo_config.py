@@ -28,7 +28,7 @@ def test_pre_commit_takes_its_configuration_and_knows_every_tool() -> None:
     file = ROOT / ".pre-commit-config.yaml"
     subprocess.run([TOOLS / "pre-commit", "validate-config", file], check=True, capture_output=True)
     hooks = {hook["id"] for repo in yaml.safe_load(file.read_text())["repos"] for hook in repo["hooks"]}
-    wanted = "ruff ruff-format mypy import-linter actionlint shellcheck hadolint helm-lint yamllint"
+    wanted = "ruff ruff-format mypy import-linter codespell actionlint shellcheck hadolint helm-lint yamllint"
     assert hooks == set(wanted.split())
 
 

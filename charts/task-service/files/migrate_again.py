@@ -1,4 +1,4 @@
-"""Migrates the embedded database whenever it is empty: its data is lost with its pod."""
+"""Migrates the embedded database whenever it is empty; its data is lost with its pod."""
 
 import asyncio
 import signal
@@ -22,14 +22,14 @@ async def is_empty() -> bool:
 
 
 async def main() -> None:
-    """Look every few seconds, until SIGTERM."""
+    """Check every few seconds, until SIGTERM."""
     while True:
         try:
             if await is_empty():
-                print("The database is empty: it is migrated.", flush=True)
+                print("The database is empty: migrating it.", flush=True)
                 await asyncio.to_thread(subprocess.run, ["task-service", "migrate"], check=False)
         except (OSError, asyncpg.PostgresError):
-            pass  # it is unreachable, and may be empty later
+            pass  # unreachable; it may be empty later
         await asyncio.sleep(SECONDS)
 
 

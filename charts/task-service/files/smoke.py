@@ -1,4 +1,4 @@
-"""Calls a running task service as its users do; the first answer that is wrong ends it with status 1."""
+"""Calls the API of a running task service; exits with status 1 at the first unexpected response."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from backend.config import Settings
 from backend.devtools.development_token import make_token
 
 
-def expect(answer: httpx.Response, status: int) -> httpx.Response:
-    """Print one line, and stop where the status is another."""
-    request = f"{answer.request.method} {answer.request.url.path}"
-    if answer.status_code != status:
-        sys.exit(f"{request}: {answer.status_code} instead of {status}: {answer.text}")
+def expect(response: httpx.Response, status: int) -> httpx.Response:
+    """Print request and status, and exit if the status is unexpected."""
+    request = f"{response.request.method} {response.request.url.path}"
+    if response.status_code != status:
+        sys.exit(f"{request}: {response.status_code} instead of {status}: {response.text}")
     print(f"{request}: {status}")
-    return answer
+    return response
 
 
 def check_key_set() -> None:
@@ -30,10 +30,10 @@ def check_key_set() -> None:
 
 
 def main(url: str) -> None:
-    """Try what a stranger may, then what a user with a token may.
+    """Send requests without a token, then with one.
 
     Args:
-        url: Of the service, without a path.
+        url: Base URL of the service.
     """
     user = f"helm-test-{uuid4().hex}"
     tasks = f"/api/{user}/tasks"
@@ -46,7 +46,7 @@ def main(url: str) -> None:
         if "BETTER_AUTH_SECRET_FILE" not in os.environ:
             expect(client.get(tasks, headers={"Authorization": "Bearer no.token.here"}), 401)
             check_key_set()
-            print("Only the frontend can make tokens: requests with a token are not tested.")
+            print("Only the frontend can issue tokens: requests with a token are not tested.")
             return
         settings = Settings(_env_file=None)
         client.headers["Authorization"] = f"Bearer {make_token(settings, user, lifetime_seconds=60)}"
@@ -54,7 +54,7 @@ def main(url: str) -> None:
         task = expect(client.post(tasks, json={"title": "Buy milk"}), 201).json()
         listed = expect(client.get(tasks), 200).json()
         if [one["id"] for one in listed["tasks"]] != [task["id"]]:
-            sys.exit(f"the list is not what was created: {listed}")
+            sys.exit(f"unexpected list: {listed}")
         expect(client.patch(f"{tasks}/{task['id']}/complete"), 200)
         expect(client.delete(f"{tasks}/{task['id']}"), 204)
         expect(client.get(f"{tasks}/{task['id']}"), 404)
