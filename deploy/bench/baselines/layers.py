@@ -11,7 +11,6 @@ from backend.api.routers import tasks
 from backend.config import load_settings
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
-from backend.devtools.fault_injection import FaultInjector
 from backend.platform.auth.principal import Principal
 from backend.platform.http import problem_details
 from backend.platform.postgres.database import Database
@@ -49,5 +48,5 @@ class BelieveThePath:
 # The principal comes from a middleware: direct routes know no overrides of dependencies.
 app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
 app.router.routes[:0] = tasks.router.routes
-app.state.faults = FaultInjector(error_rate=0, latency_seconds=0)
+app.state.inject_fault = None
 problem_details.register_exception_handlers(app, {})
