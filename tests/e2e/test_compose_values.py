@@ -83,7 +83,7 @@ def test_without_a_way_to_verify_tokens_the_service_says_what_to_set(project: st
     )  # fmt: skip
     docker("compose", f"--project-name={project}", "down", "--volumes", environment=environment)
     assert result.returncode == 2
-    assert "BETTER_AUTH_URL, or BETTER_AUTH_SECRET (or its _FILE), must be set" in result.stderr
+    assert "BETTER_AUTH_URL, BETTER_AUTH_SECRET or BETTER_AUTH_SECRET_FILE must be set" in result.stderr
 
 
 @pytest.mark.parametrize(

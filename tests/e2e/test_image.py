@@ -125,7 +125,7 @@ def test_a_setting_that_is_missing_is_one_line_and_no_start() -> None:
     assert result.returncode == 2
     assert (
         result.stderr
-        == "task-service: DATABASE_URL (or DATABASE_URL_FILE) must be set unless ENVIRONMENT=development\n"
+        == "task-service: DATABASE_URL or DATABASE_URL_FILE must be set unless ENVIRONMENT=development\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""The base of every group of settings, and how a group is read from the environment."""
+"""Base class of the settings groups, and the function that loads a group from the environment."""
 
 from pathlib import Path
 from typing import Any, Literal, Self, override
@@ -13,7 +13,7 @@ __all__ = ["SettingsGroup", "load"]
 
 
 class SettingsGroup(BaseSettings):
-    """Settings that belong together; a part of the service takes the group that it needs, and no other secrets."""
+    """A group of settings. Each component loads only the groups that it needs, so it gets no other secrets."""
 
     model_config = SettingsConfigDict(
         extra="ignore", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
@@ -29,40 +29,43 @@ class SettingsGroup(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read variables as `drain` and `healthcheck` do: each value as its text, without JSON decoding."""
+        """Read each variable as plain text, without JSON decoding, as `drain` and `healthcheck` do."""
         variables = InitSettingsSource(settings_cls, dict(read_variables(settings_cls.model_fields)))
         return init_settings, variables
 
     environment: Literal["development", "production"] = Field(
         "development",
-        description="`development` allows an embedded database and a generated secret; `production` asks for both.",
+        description="`production` requires a database and a secret or key set. `development` starts an embedded "
+        "PostgreSQL and generates a secret where none is configured.",
     )
     debug: bool = Field(
-        default=False, description="Tracebacks in the log's console format. Development only."
+        default=False,
+        description="Must be `false` in production. It has no effect: development logs always have tracebacks.",
     )
     data_dir: Path = Field(
-        Path(".task-service"), description="Where development keeps its embedded database and secret."
+        Path(".task-service"),
+        description="Directory of the embedded database and of the generated secret. Used in development only.",
     )
 
     @model_validator(mode="after")
     def _check_debug(self) -> Self:
         if self.debug and self.environment == "production":
-            raise ValueError("DEBUG must be off unless ENVIRONMENT=development")
+            raise ValueError("DEBUG must be false unless ENVIRONMENT=development")
         return self
 
 
 def load[Group: SettingsGroup](group: type[Group]) -> Group:
-    """Read a group of settings from the environment and from `.env`.
+    """Load a group of settings from the environment and from `.env`.
 
     Raises:
-        ConfigurationError: A setting is impossible; the text is one sentence for each, naming its variable.
+        ConfigurationError: A setting is invalid; the message names each variable and the cause.
     """
     try:
         return group()
     except ValidationError as error:
-        raise ConfigurationError("; ".join(_sentence(dict(item)) for item in error.errors())) from None
+        raise ConfigurationError("; ".join(_format_error(dict(item)) for item in error.errors())) from None
 
 
-def _sentence(error: dict[str, Any]) -> str:
+def _format_error(error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     return f"{str(error['loc'][0]).upper()}: {message}" if error["loc"] else message

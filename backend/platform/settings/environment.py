@@ -1,6 +1,6 @@
-"""Reads variables from the environment and from `.env`: one reader for the service and its small commands.
+"""Reads variables from the environment and from `.env`, for the service and for its small commands.
 
-It imports little on purpose: `drain` and `probe` use it, and pydantic would multiply their start-up time by ten.
+`drain` and `healthcheck` use this module, so it does not import pydantic, which takes ten times as long to load.
 """
 
 import io
@@ -27,40 +27,41 @@ DEFAULT_PORT: Final = 8000
 DEFAULT_RUN_DIR: Final = ".task-service/run"
 
 ENV_FILE: Path | None = Path(".env")
-"""Read in the working directory; None reads no file."""
+"""Path relative to the working directory; None reads no file."""
 
 _QUOTES: Final = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’"}
-# The frontend signs with the secret exactly as it is, so white space must not be removed here alone.
+# The frontend signs with the exact value, so white space must not be removed on this side only.
 _VERBATIM: Final = "better_auth_secret"
 
 
 def read_variables(names: Iterable[str]) -> dict[str, str]:
-    """Return the values of variables that are set, from the environment and, below it, from `.env`.
+    """Return the variables that are set. The environment takes precedence over `.env`.
 
-    White space and invisible characters at both ends are removed; what is empty then counts as unset.
+    White space and invisible characters at both ends of a value are removed. An empty value counts as unset.
 
     Args:
-        names: In lower case. The case of the variables themselves does not matter.
+        names: Names in lower case. Variables match in any case; upper case takes precedence.
 
     Raises:
-        ConfigurationError: `.env` cannot be read, or a value has quotation marks around it or a control character in it.
+        ConfigurationError: `.env` cannot be read, or a value is enclosed in quotation marks or contains a control
+            character.
     """
-    wanted = frozenset(names)
-    found: dict[str, str] = {}
+    requested = frozenset(names)
+    variables: dict[str, str] = {}
     for source in (_read_file(ENV_FILE), os.environ):
-        # Where one name is written in two cases, upper case wins.
+        # Upper case comes last and overwrites other spellings.
         for name in sorted(source, key=str.isupper):
             key, value = name.lower(), source[name]
-            if key in wanted and value and (cleaned := _clean(key, value)):
-                found[key] = cleaned
-    return found
+            if key in requested and value and (cleaned := _clean(key, value)):
+                variables[key] = cleaned
+    return variables
 
 
 def parse_port(text: str) -> int:
-    """Return the number of a TCP port, 0 to 65535.
+    """Return a TCP port number, 0 to 65535.
 
     Raises:
-        ValueError: It is not such a number in decimal digits.
+        ValueError: The text is not such a number in decimal digits.
     """
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= 65535):  # noqa: PLR2004 - 16 bits
         raise ValueError("must be a port number from 0 to 65535")
@@ -75,13 +76,13 @@ def _read_file(path: Path | None) -> Mapping[str, str | None]:
             return {}
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is not encoded in UTF-8; save it again as UTF-8") from None
+        raise ConfigurationError(f"{path} is not encoded in UTF-8; save it as UTF-8") from None
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read ({error.strerror}); make it readable, or remove it"
+            f"{path} cannot be read ({error.strerror}); make it readable or remove it"
         ) from None
     if "\0" in text:
-        raise ConfigurationError(f"{path} is not encoded in UTF-8 (it has NUL bytes); save it again as UTF-8")
+        raise ConfigurationError(f"{path} is not encoded in UTF-8 (it contains NUL bytes); save it as UTF-8")
     return dotenv_values(stream=io.StringIO(text))
 
 
@@ -91,10 +92,10 @@ def _clean(name: str, value: str) -> str:
     cleaned = value[visible[0] : visible[-1] + 1] if visible else ""
     if name == _VERBATIM and cleaned and cleaned != value:
         raise ConfigurationError(
-            f"{label} has white space before or after it; remove that, here and in the frontend"
+            f"{label} has white space at its start or end; remove it here and in the frontend"
         )
     if len(cleaned) > 1 and _QUOTES.get(cleaned[0]) == cleaned[-1]:
-        raise ConfigurationError(f"{label} has quotation marks around its value; remove them")
+        raise ConfigurationError(f"{label} is enclosed in quotation marks; remove them")
     for character in () if name == _VERBATIM else cleaned:
         _check_character(label, character, is_path=name.endswith(("_dir", "_file")))
     return cleaned
@@ -105,11 +106,11 @@ def _is_blank(character: str) -> bool:
 
 
 def _check_character(label: str, character: str, *, is_path: bool) -> None:
-    """Reject characters that cannot be seen; a path may have any that is no control character."""
+    """Reject control and format characters. A path may contain format characters and undecodable bytes."""
     category = unicodedata.category(character)
     if category == "Cs" and not is_path:
-        raise ConfigurationError(f"{label} is not encoded in UTF-8")
+        raise ConfigurationError(f"{label} is not encoded in UTF-8; set it again")
     if category == "Cc" or (category == "Cf" and not is_path):
         raise ConfigurationError(
-            f"{label} has an invisible character in it (U+{ord(character):04X}); remove it"
+            f"{label} contains an invisible character (U+{ord(character):04X}); remove it"
         )

@@ -1,4 +1,4 @@
-"""Where secrets come from: a variable, a file that is read at each use, or one made for development."""
+"""Sources of secrets: a variable, a file that is read at each use, or a secret generated for development."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ SECRET_MIN_LENGTH = 32
 
 
 def read_secret(name: str, value: SecretStr | None, file: Path | None) -> str | None:
-    """Return the secret in force now, None where there is none.
+    """Return the current value of a secret, None if it is not configured.
 
     Args:
-        name: Of its variable, for the error.
-        value: What the variable holds.
-        file: What its `…_FILE` names; it goes before `value`.
+        name: Variable name for error messages.
+        value: Value of the variable.
+        file: File that the `…_FILE` variable names; it takes precedence over `value`.
 
     Raises:
         ConfigurationError: The file cannot be read.
@@ -31,21 +31,23 @@ def read_secret(name: str, value: SecretStr | None, file: Path | None) -> str | 
     try:
         return file.read_text("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{name}_FILE: {file} is not encoded in UTF-8") from None
+        raise ConfigurationError(f"{name}_FILE: {file} is not encoded in UTF-8; save it as UTF-8") from None
     except OSError as error:
-        raise ConfigurationError(f"{name}_FILE: {file} cannot be read ({error.strerror})") from None
+        raise ConfigurationError(
+            f"{name}_FILE: {file} cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
 
 
-def development_secret(folder: Path) -> str:
-    """Return the secret of this checkout, made on first use, so that none stands in the code.
+def development_secret(data_dir: Path) -> str:
+    """Return the secret of this checkout, generated on first use, so that the code contains no secret.
 
     Args:
-        folder: Keeps it, readable for its owner only; made where absent.
+        data_dir: Directory of the secret's file, which only its owner can read. Created if absent.
 
     Raises:
-        ConfigurationError: It can neither be read nor be made there.
+        ConfigurationError: The file can neither be read nor created, or is too short.
     """
-    path = folder / "development-secret"
+    path = data_dir / "development-secret"
     try:
         if not path.exists():
             _create_secret(path)
@@ -53,11 +55,11 @@ def development_secret(folder: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigurationError(
-            f"the development secret {path} cannot be read or made ({reason});"
-            " set BETTER_AUTH_SECRET, or DATA_DIR to a folder of your own"
+            f"the development secret {path} cannot be read or created ({reason});"
+            " set BETTER_AUTH_SECRET, or set DATA_DIR to a writable directory"
         ) from None
     if len(secret) < SECRET_MIN_LENGTH:
-        raise ConfigurationError(f"the development secret {path} is too short; remove the file")
+        raise ConfigurationError(f"the development secret {path} is too short; delete the file")
     return secret
 
 
@@ -66,6 +68,6 @@ def _create_secret(path: Path) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:
         file.write(secrets.token_urlsafe(48))
         file.flush()
-        # A link appears whole and only once, however many processes start together.
+        # Creating a hard link is atomic, so processes that start together agree on one complete file.
         with contextlib.suppress(FileExistsError):
             os.link(file.name, path)

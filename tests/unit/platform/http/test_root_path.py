@@ -103,7 +103,7 @@ async def test_probes_have_no_span_and_head_is_reported_as_head(tmp_path: Path) 
 @pytest.mark.parametrize("path", ["svc", "/a b", "/svc?x", "/svc#x", "http://example.com/svc"])
 def test_a_root_path_that_is_no_path_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOT_PATH", path)
-    with pytest.raises(ConfigurationError, match="ROOT_PATH: must be a path that begins with a slash"):
+    with pytest.raises(ConfigurationError, match="ROOT_PATH: must be a path that starts with a slash"):
         load_settings()
 
 

@@ -43,7 +43,7 @@ def test_draining_reads_the_folder_from_the_env_file(tmp_path: Path, refusal: Ca
     [
         ("PORT=x", "healthcheck: PORT: must be a port number from 0 to 65535"),
         ("PORT=0", "healthcheck: PORT=0 takes any free port"),
-        ("PORT='\"80\"'", "healthcheck: PORT has quotation marks"),
+        ("PORT='\"80\"'", "healthcheck: PORT is enclosed in quotation marks"),
     ],
 )
 def test_a_probe_says_which_variable_is_impossible(

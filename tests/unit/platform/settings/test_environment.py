@@ -67,17 +67,17 @@ def test_what_cannot_be_seen_around_a_value_is_removed(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("PORT", '"9000"', "PORT has quotation marks around its value; remove them"),
-        ("BETTER_AUTH_URL", "“https://a.example”", "BETTER_AUTH_URL has quotation marks"),
-        ("DATABASE_URL", "postgresql://h/a\nb", "DATABASE_URL has an invisible character in it (U+000A)"),
+        ("PORT", '"9000"', "PORT is enclosed in quotation marks; remove them"),
+        ("BETTER_AUTH_URL", "“https://a.example”", "BETTER_AUTH_URL is enclosed in quotation marks"),
+        ("DATABASE_URL", "postgresql://h/a\nb", "DATABASE_URL contains an invisible character (U+000A)"),
         (
             "ALLOWED_ORIGINS",
             "https://a\u200b.example",
-            "ALLOWED_ORIGINS has an invisible character in it (U+200B)",
+            "ALLOWED_ORIGINS contains an invisible character (U+200B)",
         ),
-        ("DATA_DIR", "a\nb", "DATA_DIR has an invisible character in it (U+000A)"),
+        ("DATA_DIR", "a\nb", "DATA_DIR contains an invisible character (U+000A)"),
         ("HOST", "a\udcff", "HOST is not encoded in UTF-8"),
-        ("BETTER_AUTH_SECRET", "s" * 32 + "\n", "BETTER_AUTH_SECRET has white space before or after it"),
+        ("BETTER_AUTH_SECRET", "s" * 32 + "\n", "BETTER_AUTH_SECRET has white space at its start or end"),
     ],
 )
 def test_values_that_look_different_from_what_they_are_are_refused(
