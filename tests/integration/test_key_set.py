@@ -40,8 +40,8 @@ def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
 
 
 def _keys(verifier: TokenVerifier) -> JWKSCache:
-    assert verifier.keys is not None
-    return verifier.keys
+    assert verifier.jwks is not None
+    return verifier.jwks
 
 
 def _token(server: JwksServer, pair: KeyPair, **header: Any) -> str:
@@ -174,7 +174,7 @@ async def test_a_bad_answer_changes_nothing(
 async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for_long(
     verifier: TokenVerifier, server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys_module, "_BUCKET_SECONDS", 0.5)
+    monkeypatch.setattr(keys_module, "_BUCKET_REFILL_SECONDS", 0.5)
     await verifier.verify(_token(server, OLD))
     flooding = True
 
@@ -209,7 +209,7 @@ async def test_a_stop_in_the_middle_of_a_fetch_leaves_nothing_running(server: Jw
     assert ours <= {task.get_name() for task in asyncio.all_tasks()}
     await verifier.stop()
     assert not ours & {task.get_name() for task in asyncio.all_tasks()}
-    assert _keys(verifier)._server._client.is_closed
+    assert _keys(verifier)._client._client.is_closed
 
 
 async def test_fetches_are_counted_by_outcome_and_the_last_success_has_its_time(

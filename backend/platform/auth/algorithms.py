@@ -1,4 +1,4 @@
-"""The signature algorithms that a key set may name, those that python-jose lacks included."""
+"""Signature algorithms that a key set may use, including EdDSA and PS256, which python-jose lacks."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, override
@@ -15,10 +15,10 @@ from jose.utils import base64url_decode
 __all__ = ["HEADER_ALIASES", "Ed25519Key", "RsaPssKey", "SigningKey", "signing_key"]
 
 HEADER_ALIASES: Final = {"Ed25519": "EdDSA"}
-"""RFC 9864 names the curve; Better Auth names the family."""
+"""Fully specified algorithm names of RFC 9864 and the polymorphic names that Better Auth uses."""
 
-# What Better Auth can be told to sign with, by kind and curve of the key; the first where a key names none.
-# Never HS256, whatever a key set says: then a public key would do as the secret (CVE-2024-33663).
+# Algorithms that Better Auth can sign with, by key type and curve. A key without `alg` gets the first one.
+# HS256 is never accepted from a key set: a public key would serve as the secret (CVE-2024-33663).
 _ALGORITHMS: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
     ("OKP", "Ed25519"): ("EdDSA",),
     ("EC", "P-256"): ("ES256",),
@@ -26,23 +26,23 @@ _ALGORITHMS: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
     ("RSA", None): ("RS256", "PS256"),
 }
 _RSA_MIN_BITS: Final = 2048
-# All else is left behind: given a private part, python-jose would verify with it, or fail to.
-_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
+# Other members are dropped: python-jose would verify with a private key, or fail.
+_PUBLIC_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
 
 
 class SigningKey(NamedTuple):
-    """A key, and the one algorithm that it is for."""
+    """A key and the only algorithm that it may verify."""
 
     algorithm: str
     key: Key
 
 
 class Ed25519Key(Key):
-    """A public key of EdDSA (RFC 8037).
+    """A public Ed25519 key for EdDSA (RFC 8037).
 
     Args:
         key: The JWK.
-        algorithm: EdDSA.
+        algorithm: `EdDSA`.
     """
 
     def __init__(self, key: Mapping[str, Any], algorithm: str) -> None:
@@ -51,7 +51,7 @@ class Ed25519Key(Key):
 
     @override
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether the signature is this key's."""
+        """Return whether the signature was made with this key."""
         try:
             self._key.verify(signature, message)
         except InvalidSignature:
@@ -60,11 +60,11 @@ class Ed25519Key(Key):
 
 
 class RsaPssKey(Key):
-    """A public key of PS256 (RFC 7518 §3.5).
+    """A public RSA key for PS256 (RFC 7518 §3.5).
 
     Args:
         key: The JWK.
-        algorithm: PS256.
+        algorithm: `PS256`.
     """
 
     def __init__(self, key: Mapping[str, Any], algorithm: str) -> None:
@@ -73,7 +73,7 @@ class RsaPssKey(Key):
 
     @override
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Tell whether the signature is this key's."""
+        """Return whether the signature was made with this key."""
         digest = SHA256()
         try:
             self.prepared_key.verify(signature, message, PSS(MGF1(digest), digest.digest_size), digest)
@@ -87,31 +87,33 @@ jwk.register_key("PS256", RsaPssKey)
 
 
 def signing_key(key: Mapping[str, Any]) -> SigningKey:
-    """Build a key once, rather than a fifth of each verification's time.
+    """Build a verification key from a JWK.
+
+    Keys are built once per fetch: building takes a fifth of the time of a verification.
 
     Args:
-        key: A public JWK (RFC 7517). Its `alg` may be missing, as with Better Auth before 1.3.
+        key: A public JWK (RFC 7517). `alg` may be absent, as with Better Auth before 1.3.
 
     Raises:
-        JWKError: It is no key of an algorithm of ours, or a short one.
+        JWKError: The algorithm is not supported, or the key is malformed or too short.
     """
-    kind, curve = key.get("kty"), key.get("crv")
-    algorithms = next((names for shape, names in _ALGORITHMS.items() if shape == (kind, curve)), ())
+    key_type, curve = key.get("kty"), key.get("crv")
+    algorithms = next((names for shape, names in _ALGORITHMS.items() if shape == (key_type, curve)), ())
     name = key.get("alg") or next(iter(algorithms), None)
     algorithm = HEADER_ALIASES.get(name, name) if isinstance(name, str) else None
     if algorithm is None or algorithm not in algorithms:
-        raise JWKError("not an algorithm of ours")
-    members = {member: key[member] for member in _MEMBERS if key.get(member) is not None}
-    # Of a number, python-jose would make as many bytes.
+        raise JWKError("unsupported algorithm")
+    members = {member: key[member] for member in _PUBLIC_MEMBERS if key.get(member) is not None}
+    # python-jose would convert a number n to n bytes.
     if not all(isinstance(value, str) for value in members.values()):
-        raise JWKError("a member is no text")
+        raise JWKError("a member is not a string")
     try:
-        built = _construct(members, algorithm)
+        constructed = _construct(members, algorithm)
     except (JOSEError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise JWKError("unusable key") from error
-    if kind == "RSA" and built.prepared_key.key_size < _RSA_MIN_BITS:
-        raise JWKError("an RSA key needs 2048 bits (RFC 7518 §3.3)")
-    return SigningKey(algorithm, built)
+    if key_type == "RSA" and constructed.prepared_key.key_size < _RSA_MIN_BITS:
+        raise JWKError("an RSA key needs at least 2048 bits (RFC 7518 §3.3)")
+    return SigningKey(algorithm, constructed)
 
 
 def _construct(key: Mapping[str, Any], algorithm: str) -> Any:

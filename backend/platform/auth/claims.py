@@ -1,4 +1,4 @@
-"""What the claims of a well-signed token must be, beyond what python-jose checks."""
+"""Validation of token claims beyond the checks of python-jose (RFC 7519 §4.1)."""
 
 import re
 import time
@@ -10,19 +10,19 @@ from backend.platform.auth.principal import Principal
 
 __all__ = ["ClaimsValidator"]
 
-_TEXT_MAX_LENGTH: Final = 255
-# PostgreSQL takes no NUL and UTF-8 no surrogate; a control character is no part of a name.
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SUBJECT_MAX_LENGTH: Final = 255
+# PostgreSQL rejects NUL, UTF-8 cannot encode surrogates, and a user id has no control characters.
+_FORBIDDEN_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimsValidator:
-    """Whose tokens are taken, and for how long (RFC 7519 §4.1).
+    """Checks issuer, audience, times and subject of a token.
 
     Attributes:
-        issuers: Accepted `iss`; empty: any, or none.
-        audiences: Accepted `aud`, one of which must be among the token's; empty: any, or none.
-        leeway_seconds: Clock difference allowed, 0 to 60.
+        issuers: Accepted `iss` claims. Empty accepts every token, also one without `iss`.
+        audiences: Accepted `aud` claims; a token needs one of them. Empty accepts every token.
+        leeway_seconds: Accepted clock skew in seconds, 0 to 60.
     """
 
     issuers: frozenset[str]
@@ -30,37 +30,37 @@ class ClaimsValidator:
     leeway_seconds: int
 
     def principal(self, claims: Mapping[str, Any]) -> Principal:
-        """Return whom the claims name.
+        """Return the principal that the claims identify.
 
         Args:
-            claims: Of a token whose signature is good.
+            claims: Claims of a token whose signature is verified.
 
         Raises:
-            ValueError: A rule is broken.
+            ValueError: A claim is missing or not accepted; the message is the claim's name.
         """
         self._check_times(claims)
         issuer, audience = claims.get("iss"), claims.get("aud")
-        if self.issuers and not _names_one(issuer, self.issuers):
+        if self.issuers and not _is_accepted(issuer, self.issuers):
             raise ValueError("iss")
         audiences = audience if isinstance(audience, list) else [audience]
-        if self.audiences and not any(_names_one(each, self.audiences) for each in audiences):
+        if self.audiences and not any(_is_accepted(each, self.audiences) for each in audiences):
             raise ValueError("aud")
-        # Never another claim instead: Better Auth signs the links of its e-mails with the same
-        # secret, and those have an `email` and a `userId`, but no `sub`.
-        subject = _text(claims.get("sub"))
+        # No other claim replaces `sub`: Better Auth signs the links in its e-mails with the same secret,
+        # and those tokens have `email` and `userId`, but no `sub`.
+        subject = _parse_subject(claims.get("sub"))
         if subject is None:
             raise ValueError("sub")
         return Principal(subject)
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         now = time.time()
-        expires, issued, begins = claims.get("exp"), claims.get("iat", now), claims.get("nbf", now)
-        # python-jose reads a text as a number, takes `exp` for the last good second (it is the first
-        # bad one), and lets `iat` be next year. A NaN compares as false, and so is refused.
-        if not (_is_number(expires) and now < expires + self.leeway_seconds):
+        expires_at, issued_at, not_before = claims.get("exp"), claims.get("iat", now), claims.get("nbf", now)
+        # python-jose accepts numeric strings, accepts a token at the second `exp` (RFC 7519 rejects it), and does
+        # not compare `iat` with the clock. NaN is rejected because comparisons with it are false.
+        if not (_is_number(expires_at) and now < expires_at + self.leeway_seconds):
             raise ValueError("exp")
-        for name, moment in (("iat", issued), ("nbf", begins)):
-            if not (_is_number(moment) and moment - self.leeway_seconds <= now):
+        for name, time_claim in (("iat", issued_at), ("nbf", not_before)):
+            if not (_is_number(time_claim) and time_claim - self.leeway_seconds <= now):
                 raise ValueError(name)
 
 
@@ -68,12 +68,16 @@ def _is_number(value: Any) -> TypeIs[int | float]:
     return isinstance(value, int | float)
 
 
-def _names_one(claim: Any, accepted: frozenset[str]) -> bool:
+def _is_accepted(claim: Any, accepted: frozenset[str]) -> bool:
     return isinstance(claim, str) and claim in accepted
 
 
-def _text(claim: Any) -> str | None:
-    """Return a claim that is a text of sane length which a database takes, else None."""
-    if isinstance(claim, str) and 0 < len(claim) <= _TEXT_MAX_LENGTH and not _UNFIT.search(claim):
+def _parse_subject(claim: Any) -> str | None:
+    """Return a claim that is a string of 1 to 255 characters which PostgreSQL can store, else None."""
+    if (
+        isinstance(claim, str)
+        and 0 < len(claim) <= _SUBJECT_MAX_LENGTH
+        and not _FORBIDDEN_CHARACTERS.search(claim)
+    ):
         return claim
     return None

@@ -1,4 +1,4 @@
-"""The frontend's keys: fetched when needed, refreshed in the background, kept when a fetch fails."""
+"""Cache of the frontend's key set: fetched on demand, refreshed in the background, kept if a fetch fails."""
 
 import asyncio
 import contextlib
@@ -15,71 +15,71 @@ from backend.platform.observability.metrics import begin_key_set, observe_key_se
 
 __all__ = ["JWKSCache"]
 
-# An unknown key id may cause a fetch: five at once, then one in two seconds. With a plain cool-down,
-# made-up ids would delay the first token of a real new key; with none, they would be an attack on the key server.
+# Token bucket (rate limit) for the fetches that unknown key ids cause: a burst of five, then one every 2 s. A fixed
+# cool-down would let forged ids delay the first token of a new key; no limit would let them overload the key server.
 _BUCKET_SIZE: Final = 5.0
-_BUCKET_SECONDS: Final = 2.0
+_BUCKET_REFILL_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 10.0
 
 _log = structlog.get_logger()
 
 
 class JWKSCache:
-    """The keys of one server, by their ids.
+    """The keys of one JWKS endpoint by key id.
 
     Args:
-        server: Where they come from.
-        refresh_seconds: How often they are fetched anew, so that retired ones go.
+        client: Fetches the key set.
+        refresh_seconds: Interval of the background refresh, which also removes retired keys.
 
     Attributes:
-        last_success: When a fetch last succeeded, in seconds of `time.time()`.
-        fetches: How many were begun.
-        failed_refreshes: How many of them failed.
+        last_success: Unix time of the last successful fetch, None before it.
+        fetches: Number of fetches started.
+        failed_refreshes: Number of fetches that failed.
     """
 
-    def __init__(self, server: JWKSClient, *, refresh_seconds: float) -> None:
-        self._server = server
+    def __init__(self, client: JWKSClient, *, refresh_seconds: float) -> None:
+        self._client = client
         self._refresh_seconds = refresh_seconds
         self._keys: Mapping[str, SigningKey] = {}
-        self._fetching: asyncio.Task[bool] | None = None
-        self._refreshing: asyncio.Task[None] | None = None
+        self._fetch_task: asyncio.Task[bool] | None = None
+        self._refresh_task: asyncio.Task[None] | None = None
         self._fetch_budget = _BUCKET_SIZE
-        self._allowance_at = time.monotonic()
+        self._refilled_at = time.monotonic()
         self.last_success: float | None = None
         self.fetches = 0
         self.failed_refreshes = 0
 
     async def start(self) -> None:
-        """Refresh in the background from now on; the key server need not be there."""
+        """Start the background refresh; the key server may be unreachable."""
         begin_key_set()
-        self._refreshing = asyncio.create_task(self._refresh_forever(), name="refresh-key-set")
+        self._refresh_task = asyncio.create_task(self._refresh_forever(), name="refresh-key-set")
 
     async def stop(self) -> None:
-        """End the background refresh and close the connection."""
-        for task in (self._refreshing, self._fetching):
+        """Stop the background refresh and close the HTTP client."""
+        for task in (self._refresh_task, self._fetch_task):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
-        await self._server.aclose()
+        await self._client.aclose()
 
     @property
-    def published(self) -> Mapping[str, SigningKey]:
-        """The keys by their ids, as last fetched; each fetch makes another mapping."""
+    def keys(self) -> Mapping[str, SigningKey]:
+        """The keys by key id as last fetched. Each fetch creates a new mapping."""
         return self._keys
 
     async def find(self, key_id: str) -> SigningKey | None:
-        """Return the key of this id, fetching the set where it is not known yet.
+        """Return the key with this id, None if the key set lacks it. An unknown id triggers a fetch.
 
         Args:
-            key_id: The `kid` of a token's header.
+            key_id: `kid` of a token's header.
 
         Raises:
-            SigningKeysUnavailable: No key set was ever fetched, and none can be now.
+            SigningKeysUnavailable: No fetch has succeeded yet.
         """
         if key := self._keys.get(key_id):
             return key
-        if self._fetching is not None or self._may_fetch():
+        if self._fetch_task is not None or self._spend_fetch_budget():
             await self._fetch_once()
         if self.last_success is None:
             raise SigningKeysUnavailable(
@@ -87,35 +87,35 @@ class JWKSCache:
             )
         return self._keys.get(key_id)
 
-    def _may_fetch(self) -> bool:
+    def _spend_fetch_budget(self) -> bool:
         now = time.monotonic()
-        earned = (now - self._allowance_at) / _BUCKET_SECONDS
-        self._fetch_budget = min(_BUCKET_SIZE, self._fetch_budget + earned)
-        self._allowance_at = now
+        refill = (now - self._refilled_at) / _BUCKET_REFILL_SECONDS
+        self._fetch_budget = min(_BUCKET_SIZE, self._fetch_budget + refill)
+        self._refilled_at = now
         if self._fetch_budget < 1:
             return False
         self._fetch_budget -= 1
         return True
 
     async def _fetch_once(self) -> bool:
-        """Fetch, or wait for the fetch under way; a caller that goes away does not end it for the others."""
-        if self._fetching is None:
-            self._fetching = asyncio.create_task(self._fetch(), name="fetch-key-set")
-            self._fetching.add_done_callback(self._forget_fetch)
-        return await asyncio.shield(self._fetching)
+        """Fetch, or await the fetch in progress. Cancelling one caller does not cancel the shared fetch."""
+        if self._fetch_task is None:
+            self._fetch_task = asyncio.create_task(self._fetch(), name="fetch-key-set")
+            self._fetch_task.add_done_callback(self._clear_fetch_task)
+        return await asyncio.shield(self._fetch_task)
 
-    def _forget_fetch(self, _task: asyncio.Task[bool]) -> None:
-        self._fetching = None
+    def _clear_fetch_task(self, _task: asyncio.Task[bool]) -> None:
+        self._fetch_task = None
 
     async def _fetch(self) -> bool:
         self.fetches += 1
         try:
-            self._keys = await self._server.fetch()
+            self._keys = await self._client.fetch()
         except JWKSFetchError as error:
-            # The keys we have stay good: to drop them would turn an outage there into one here.
+            # Keep the current keys: dropping them would turn an outage of the key server into one of this service.
             self.failed_refreshes += 1
             observe_key_set_refresh(succeeded=False)
-            _log.warning("key set cannot be fetched", server=self._server.name, reason=str(error)[:200])
+            _log.warning("key set cannot be fetched", server=self._client.name, reason=str(error)[:200])
             return False
         self.last_success = time.time()
         observe_key_set_refresh(succeeded=True)

@@ -1,4 +1,4 @@
-"""Fetches a key set over HTTP, within limits of time and size, and reads it."""
+"""HTTP client that fetches a JSON Web Key Set (RFC 7517) with limits on time and size."""
 
 import asyncio
 import contextlib
@@ -15,64 +15,66 @@ from backend.platform.settings.types import mask_url
 
 __all__ = ["JWKSClient", "JWKSFetchError"]
 
-# A key an hour, kept for the 30 days of Better Auth's grace period, is some 300 KiB.
+# One key per hour during Better Auth's grace period of 30 days takes about 300 KiB.
 _MAX_BYTES: Final = 1024 * 1024
 
 
 class JWKSFetchError(Exception):
-    """The key set cannot be fetched or read; the text says why."""
+    """The key set cannot be fetched or parsed; the message states the cause."""
 
 
 class JWKSClient:
-    """One JWKS address (RFC 7517).
+    """Client of one JWKS endpoint.
 
     Args:
-        url: Where the key set is.
-        timeout_seconds: Longest fetch, from connecting to the last byte.
+        url: URL of the key set.
+        timeout_seconds: Time limit of a fetch, from connecting to the last byte.
 
     Raises:
-        ConfigurationError: The URL, the environment's proxy for it or its root certificates cannot be used.
+        ConfigurationError: The URL, its proxy or the root certificates cannot be used.
 
     Attributes:
-        name: Host and port, for the log.
+        name: Host and port for log messages.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float) -> None:
         try:
             self._url = httpx.URL(url)
             proxy = find_proxy(self._url)
-            # SSL_CERT_FILE and SSL_CERT_DIR are read here.
+            # Reads SSL_CERT_FILE and SSL_CERT_DIR.
             certificates = httpx.create_ssl_context()
         except httpx.InvalidURL as error:
             raise ConfigurationError(
-                f"the address of the key set cannot be used: {mask_url(str(error))}"
+                f"the URL of the key set is invalid ({mask_url(str(error))});"
+                " correct BETTER_AUTH_URL or BETTER_AUTH_JWKS_URL"
             ) from None
         except OSError as error:
             raise ConfigurationError(
-                f"SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE cannot be used ({error.strerror or error})"
+                f"SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE cannot be used ({error.strerror or error});"
+                " correct or unset it"
             ) from None
-        # Not the whole: user, path or query may hold a secret.
+        # User, path and query may contain a secret.
         self.name = self._url.netloc.decode()
         self._timeout_seconds = timeout_seconds
-        # Making a client reads all root certificates (some 20 ms), so it is made once; connections
-        # are not kept, since minutes lie between two fetches.
+        # Creating a client loads all root certificates (about 20 ms), so it is created once. Connections are not
+        # kept alive because fetches are minutes apart.
         self._client = httpx.AsyncClient(
-            # A redirect would let whoever can make the frontend redirect choose our keys.
+            # An open redirect in the frontend would let an attacker choose the keys.
             follow_redirects=False,
             trust_env=False,
             proxy=proxy,
             verify=certificates,
             timeout=timeout_seconds,
             limits=httpx.Limits(max_keepalive_connections=0),
-            # Uncompressed, so that the limit is one on memory too.
+            # Without compression the size limit also bounds memory.
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
 
     async def fetch(self) -> dict[str, SigningKey]:
-        """Return the usable keys by their ids.
+        """Return the supported keys by key id.
 
         Raises:
-            JWKSFetchError: No answer in time, another status than 200, or no key set.
+            JWKSFetchError: Time-out, a status other than 200, or a body that is not a key set.
         """
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -81,7 +83,7 @@ class JWKSClient:
             raise JWKSFetchError(mask_url(str(error)) or type(error).__name__) from error
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close the HTTP client."""
         await self._client.aclose()
 
     async def _download(self) -> bytes:
@@ -89,35 +91,34 @@ class JWKSClient:
             if response.status_code != httpx.codes.OK:
                 raise ValueError(f"status {response.status_code}")
             body = bytearray()
-            async for part in response.aiter_raw():
-                body += part
+            async for chunk in response.aiter_raw():
+                body += chunk
                 if len(body) > _MAX_BYTES:
                     raise ValueError("the key set is too large")
             return bytes(body)
 
 
 def _parse(body: bytes) -> dict[str, SigningKey]:
-    """Read a key set, passing over keys that are not ours to use (RFC 7517 §5).
+    """Parse a key set and skip unsupported keys (RFC 7517 §5). An empty list retires all keys.
 
     Raises:
-        ValueError: It is no key set, or has keys but no usable one: more likely a mistake than a
-            wish to retire all keys, which an empty list is.
+        ValueError: The body is not a key set, or contains keys but no supported one, which indicates a mistake.
     """
     try:
-        listed = json.loads(body)["keys"]
+        members = json.loads(body)["keys"]
     except (ValueError, RecursionError, KeyError, TypeError):
         raise ValueError("not a key set") from None
-    if not isinstance(listed, list):
-        raise ValueError("not a key set")  # noqa: TRY004 - the server's fault, not the caller's
+    if not isinstance(members, list):
+        raise ValueError("not a key set")  # noqa: TRY004 - invalid data, not a wrong argument
     keys: dict[str, SigningKey] = {}
-    for each in listed:
-        if isinstance(key_id := _key_id(each), str):
+    for each in members:
+        if isinstance(key_id := _signing_key_id(each), str):
             with contextlib.suppress(JWKError):
                 keys[key_id] = signing_key(each)
-    if listed and not keys:
-        raise ValueError("the key set has no usable key")
+    if members and not keys:
+        raise ValueError("the key set has no supported key")
     return keys
 
 
-def _key_id(key: Any) -> Any:
+def _signing_key_id(key: Any) -> Any:
     return key.get("kid") if isinstance(key, dict) and key.get("use", "sig") == "sig" else None

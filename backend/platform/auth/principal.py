@@ -1,4 +1,4 @@
-"""Who is calling, as far as a verified token tells."""
+"""The authenticated caller of a request."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ __all__ = ["Principal"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller named by a verified token.
+    """The caller that a verified token identifies.
 
     Attributes:
-        user_id: The token's `sub`, never empty.
+        user_id: `sub` claim of the token, 1 to 255 characters.
     """
 
     user_id: str

@@ -1,6 +1,6 @@
-"""Which proxy of the environment leads to an address: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+"""Selects a proxy from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
 
-The HTTP client's own reading ends with a traceback on values that other programs take, such as IPv6 networks.
+httpx raises an unhandled exception for values that other programs accept, such as IPv6 networks in NO_PROXY.
 """
 
 from contextlib import suppress
@@ -16,27 +16,27 @@ __all__ = ["find_proxy"]
 
 
 def find_proxy(url: httpx.URL) -> httpx.Proxy | None:
-    """Return the proxy for a URL, None for a direct connection; this machine is never asked through a proxy.
+    """Return the proxy for a URL, None for a direct connection. Loopback addresses never use a proxy.
 
-    NO_PROXY lists names, which include their subdomains, IP addresses, networks (CIDR), or `*`.
+    NO_PROXY lists host names (which match subdomains too), IP addresses, networks (CIDR) or `*`.
 
     Raises:
-        ConfigurationError: The proxy is no HTTP proxy, or its URL cannot be read.
+        ConfigurationError: The proxy's URL is invalid or its scheme is not http or https.
     """
     proxies = getproxies_environment()
-    name = url.scheme if proxies.get(url.scheme) else "all"
-    text = proxies.get(name)
+    scheme = url.scheme if proxies.get(url.scheme) else "all"
+    text = proxies.get(scheme)
     if not text or _is_direct(url.host, proxies):
         return None
     with suppress(httpx.InvalidURL, ValueError):
         address = text if "://" in text else f"http://{text}"
         proxy = httpx.Proxy(address)
-        # httpx takes a bracket that is not closed for a part of the name.
+        # httpx accepts an unclosed bracket as part of the host name.
         if proxy.url.scheme in {"http", "https"} and urlsplit(address).hostname:
             return proxy
     raise ConfigurationError(
-        f"{name.upper()}_PROXY is no HTTP proxy such as http://proxy.example.com:3128, and the key set would be"
-        f" fetched through it; correct it, or add {url.host} to NO_PROXY"
+        f"{scheme.upper()}_PROXY is not the URL of an HTTP proxy, such as http://proxy.example.com:3128, but the key set"
+        f" must be fetched through it; correct it, or add {url.host} to NO_PROXY"
     )
 
 
@@ -54,4 +54,4 @@ def _contains(entry: str, address: IPv4Address | IPv6Address) -> bool:
     try:
         return address in ip_network(entry.strip().strip("[]"), strict=False)
     except ValueError:
-        return False  # a name
+        return False  # a host name

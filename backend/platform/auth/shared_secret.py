@@ -1,4 +1,4 @@
-"""The HS256 secret shared with the frontend: read at each use, the last good one kept."""
+"""The HS256 key shared with the frontend: read at each use; the last valid key is kept if reading fails."""
 
 from jose import jwk
 from jose.backends.base import Key
@@ -11,10 +11,10 @@ __all__ = ["SharedSecret"]
 
 
 class SharedSecret:
-    """Builds the key of the secret in force.
+    """Provides the HS256 verification key.
 
     Args:
-        settings: Where the secret is.
+        settings: Contain the secret or the path of its file.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
@@ -23,19 +23,19 @@ class SharedSecret:
         self._key: Key | None = None
 
     def key(self) -> Key:
-        """Return the key of the secret in force now.
+        """Return the key for the current secret.
 
         Raises:
-            SigningKeysUnavailable: The secret cannot be read, and never could.
+            SigningKeysUnavailable: The secret cannot be read and no earlier key exists.
         """
         try:
             secret = self._settings.signing_secret()
             if self._key is None or secret != self._secret:
-                # Not the text itself: python-jose would read a secret that looks like JSON as such.
+                # Construct the key here: jwt.decode would parse a secret that looks like JSON.
                 self._key = jwk.construct(secret, "HS256")
                 self._secret = secret
         except (ConfigurationError, JOSEError, ValueError):
-            # The file is being replaced: the last secret is still good.
+            # The file may be in the middle of a rotation: keep the last valid key.
             if self._key is None:
                 raise SigningKeysUnavailable(
                     "The signing secret cannot be read right now. Try again later."

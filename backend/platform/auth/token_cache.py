@@ -1,4 +1,4 @@
-"""Tokens whose signature was found good, so that each is verified once and not with every request."""
+"""Cache of verified tokens, so that each token is verified once and not on every request."""
 
 import time
 from typing import Final
@@ -7,47 +7,47 @@ from backend.platform.auth.principal import Principal
 
 __all__ = ["TokenCache"]
 
-_MOST: Final = 4096
-"""Half a kilobyte each; only good tokens get in, so nobody can fill it with made-up ones."""
+_MAX_ENTRIES: Final = 4096
+"""About 0.5 kB each. Only valid tokens are cached, so forged tokens cannot evict entries."""
 
 
 class TokenCache:
-    """The callers of verified tokens, by digest, until the tokens expire or the keys change."""
+    """Principals of verified tokens by token digest, until a token expires or the keys rotate."""
 
     def __init__(self) -> None:
-        self._source: object = None
-        self._found: dict[bytes, tuple[Principal, float]] = {}
+        self._key_source: object = None
+        self._entries: dict[bytes, tuple[Principal, float]] = {}
 
-    def find(self, digest: bytes, source: object) -> Principal | None:
-        """Return whom the token names, None where it must be verified.
+    def get(self, digest: bytes, key_source: object) -> Principal | None:
+        """Return the cached principal, None if the token must be verified.
 
         Args:
-            digest: Of the whole token, signature and all.
-            source: What it would be verified with now.
+            digest: Digest of the whole token, including the signature.
+            key_source: Key or key set that verifies tokens now.
         """
-        self._follow(source)
-        principal, expires = self._found.get(digest, (None, 0.0))
-        if principal is not None and time.time() >= expires:
-            del self._found[digest]
+        self._invalidate_on_rotation(key_source)
+        principal, expires_at = self._entries.get(digest, (None, 0.0))
+        if principal is not None and time.time() >= expires_at:
+            del self._entries[digest]
             return None
         return principal
 
-    def remember(self, digest: bytes, source: object, principal: Principal, expires: float) -> None:
-        """Keep the outcome of a verification.
+    def put(self, digest: bytes, key_source: object, principal: Principal, expires_at: float) -> None:
+        """Cache the result of a verification; the oldest entry is evicted from a full cache.
 
         Args:
-            digest: Of the whole token.
-            source: What it was verified with.
-            principal: Whom it names.
-            expires: The first moment at which it is no longer good, in seconds since 1970.
+            digest: Digest of the whole token, including the signature.
+            key_source: Key or key set that verified the token.
+            principal: Principal that the token identifies.
+            expires_at: Unix time from which the token is expired.
         """
-        self._follow(source)
-        if len(self._found) >= _MOST:
-            del self._found[next(iter(self._found))]
-        self._found[digest] = principal, expires
+        self._invalidate_on_rotation(key_source)
+        if len(self._entries) >= _MAX_ENTRIES:
+            del self._entries[next(iter(self._entries))]
+        self._entries[digest] = principal, expires_at
 
-    def _follow(self, source: object) -> None:
-        """Forget everything once secret or key set is another: what they vouched for they may not any more."""
-        if source is not self._source:
-            self._source = source
-            self._found.clear()
+    def _invalidate_on_rotation(self, key_source: object) -> None:
+        """Clear the cache when the key or the key set is replaced."""
+        if key_source is not self._key_source:
+            self._key_source = key_source
+            self._entries.clear()

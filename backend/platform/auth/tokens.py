@@ -1,4 +1,4 @@
-"""From the text of a token to the caller it names; whatever is wrong with it is one InvalidToken."""
+"""Verification of bearer tokens (JWT, RFC 7519). Every defect raises the same InvalidToken."""
 
 import hashlib
 import json
@@ -24,124 +24,128 @@ from backend.platform.settings.auth import AuthSettings
 __all__ = ["TokenVerifier"]
 
 _MAX_LENGTH: Final = 8 * 1024
-# RFC 7515 §3.1; python-jose would pass over characters that are no base64url.
+# JWS compact serialization (RFC 7515 §3.1); python-jose ignores characters outside base64url.
 _COMPACT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
-# What python-jose lets through besides its own errors, for tokens made to break it: `exp` as a
-# list or infinity, a payload of thousands of brackets.
+# python-jose also raises these for malicious tokens, such as an `exp` that is a list or infinity, or a deeply
+# nested payload.
 INVALID_TOKEN_ERRORS: Final = (JOSEError, ValueError, TypeError, OverflowError, RecursionError)
-# Better Auth sets no `typ`, RFC 9068 the second. Any other says that the token is for something else (RFC 8725
+# Better Auth sets no `typ`; RFC 9068 requires `at+jwt`. Any other type marks a token for another purpose (RFC 8725
 # §3.11), such as `better-auth.session-cache+jwt`, which has a `sub` and is signed with the same key.
 _ACCESS_TYPES: Final = (None, "jwt", "at+jwt", "application/at+jwt")
 
 
 class TokenVerifier:
-    """Verifies the tokens of one Better Auth frontend, by its key set or by a shared secret.
+    """Verifies the tokens of one Better Auth frontend with its key set or with a shared secret.
 
     Args:
-        settings: Secret or addresses, issuers, audiences, leeway.
+        settings: Secret or URLs, issuers, audiences, leeway.
 
     Attributes:
-        keys: The key set, None with a shared secret.
+        jwks: Cache of the key set, None with a shared secret.
+
+    Raises:
+        ConfigurationError: See `JWKSClient`.
     """
 
     def __init__(self, settings: AuthSettings) -> None:
         origin: frozenset[str] = frozenset()
-        self.keys: JWKSCache | None = None
+        self.jwks: JWKSCache | None = None
         if settings.uses_jwks:
             base = httpx.URL(settings.better_auth_url or settings.better_auth_jwks_url or "")
-            # Better Auth cuts path and trailing slash off its own `iss` and `aud`.
+            # Better Auth sets `iss` and `aud` to the origin of its base URL.
             origin = frozenset({f"{base.scheme}://{base.netloc.decode()}"})
-            server = JWKSClient(
+            client = JWKSClient(
                 settings.better_auth_jwks_url or _jwks_url(base),
                 timeout_seconds=settings.jwks_timeout_seconds,
             )
-            self.keys = JWKSCache(server, refresh_seconds=settings.jwks_refresh_seconds)
+            self.jwks = JWKSCache(client, refresh_seconds=settings.jwks_refresh_seconds)
         self._secret = SharedSecret(settings)
-        self._verified = TokenCache()
-        self._rules = ClaimsValidator(
+        self._cache = TokenCache()
+        self._claims_validator = ClaimsValidator(
             issuers=frozenset(settings.better_auth_issuers) or origin,
             audiences=frozenset(settings.better_auth_audiences) or origin,
             leeway_seconds=settings.token_leeway_seconds,
         )
         self._options: Final = {
             "leeway": settings.token_leeway_seconds,
-            # python-jose takes one audience only, and refuses a token that has one when none is given.
+            # python-jose accepts one audience only, and rejects every token with `aud` if none is given.
             "verify_aud": False,
         }
 
     async def start(self) -> None:
-        """Begin to keep the key set fresh; with a shared secret there is nothing to do."""
-        if self.keys is not None:
-            await self.keys.start()
+        """Start the background refresh of the key set, if one is used."""
+        if self.jwks is not None:
+            await self.jwks.start()
 
     async def stop(self) -> None:
-        """End what `start` began."""
-        if self.keys is not None:
-            await self.keys.stop()
+        """Stop the background refresh of the key set."""
+        if self.jwks is not None:
+            await self.jwks.stop()
 
     async def verify(self, token: str) -> Principal:
-        """Return whom the token names.
+        """Return the principal that a token identifies.
 
         Args:
-            token: What follows `Bearer ` in the Authorization header.
+            token: Credentials after `Bearer ` in the Authorization header.
 
         Raises:
-            InvalidToken: It does not verify (RFC 7519 §7.2), is expired, or is no access token.
-            SigningKeysUnavailable: No key set, or no secret, could be had yet.
+            InvalidToken: The token does not verify (RFC 7519 §7.2), is expired, or is not an access token.
+            SigningKeysUnavailable: Neither a key set nor a secret could be read yet.
         """
         try:
             return await self._principal(token)
         except INVALID_TOKEN_ERRORS:
-            # The same for every cause: which check failed helps an attacker most.
+            # One message for every cause: the failed check would help an attacker.
             raise InvalidToken(
                 "The token is not valid here, or no longer. Get a new one from the frontend."
             ) from None
 
     async def _principal(self, token: str) -> Principal:
         digest = hashlib.sha256(token.encode()).digest()
-        if found := self._verified.find(digest, self._source()):
-            return found
-        header = _header(token)
+        if cached := self._cache.get(digest, self._key_source()):
+            return cached
+        header = _parse_header(token)
         algorithm, key = await self._key(header)
-        # One algorithm, that of the key: a list would let the token choose.
+        # Only the algorithm of the key: with a list, the token would choose (RFC 8725 §3.1).
         claims = jwt.decode(token, key, algorithms=[algorithm], options=self._options)
-        principal = self._rules.principal(claims)
-        # The very key, not the one in force now: the file of the secret may just have changed.
-        source = key if self.keys is None else self.keys.published
-        self._verified.remember(digest, source, principal, claims["exp"] + self._rules.leeway_seconds)
+        principal = self._claims_validator.principal(claims)
+        # The key that verified the token: the secret's file may have changed since.
+        key_source = key if self.jwks is None else self.jwks.keys
+        expires_at = claims["exp"] + self._claims_validator.leeway_seconds
+        self._cache.put(digest, key_source, principal, expires_at)
         return principal
 
-    def _source(self) -> object:
-        """Return what tokens are verified with now."""
-        return self._secret.key() if self.keys is None else self.keys.published
+    def _key_source(self) -> object:
+        """Return the key or the key set that verifies tokens now."""
+        return self._secret.key() if self.jwks is None else self.jwks.keys
 
     async def _key(self, header: Mapping[str, Any]) -> SigningKey:
         algorithm, key_id = header.get("alg"), header.get("kid")
-        if self.keys is None:
+        if self.jwks is None:
             return SigningKey("HS256", self._secret.key())
         if not (isinstance(algorithm, str) and isinstance(key_id, str)):
             raise TypeError("alg, kid")
-        found = await self.keys.find(key_id)
-        if found is None or found.algorithm != HEADER_ALIASES.get(algorithm, algorithm):
+        signing_key = await self.jwks.find(key_id)
+        if signing_key is None or signing_key.algorithm != HEADER_ALIASES.get(algorithm, algorithm):
             raise ValueError("kid")
-        # python-jose compares with the header's own spelling.
-        return SigningKey(algorithm, found.key)
+        # python-jose compares with the spelling in the header.
+        return SigningKey(algorithm, signing_key.key)
 
 
-def _header(token: str) -> Mapping[str, Any]:
+def _parse_header(token: str) -> Mapping[str, Any]:
     if len(token) > _MAX_LENGTH or not _COMPACT.fullmatch(token):
         raise ValueError("not a token")
     header = json.loads(base64url_decode(token.partition(".")[0].encode()))
-    # An extension that must be understood is not (RFC 7515 §4.1.11); python-jose would pass over it.
+    # No critical extension is supported (RFC 7515 §4.1.11); python-jose ignores `crit`.
     if not isinstance(header, dict) or "crit" in header:
         raise ValueError("header")
-    kind = header.get("typ")
-    if (kind.lower() if isinstance(kind, str) else kind) not in _ACCESS_TYPES:
+    token_type = header.get("typ")
+    if (token_type.lower() if isinstance(token_type, str) else token_type) not in _ACCESS_TYPES:
         raise ValueError("typ")
     return header
 
 
 def _jwks_url(base: httpx.URL) -> str:
-    # A base URL with a path is, to Better Auth, where its routes are; without one they are below /api/auth.
+    # The path of the base URL is where Better Auth mounts its routes; the default is /api/auth.
     path = base.path.rstrip("/") or "/api/auth"
     return str(base.copy_with(path=f"{path}/jwks", query=None, fragment=None))

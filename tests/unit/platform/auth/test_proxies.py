@@ -50,7 +50,7 @@ def test_proxy_of_an_address(
 )
 def test_a_proxy_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
-    with pytest.raises(ConfigurationError, match="ALL_PROXY is no HTTP proxy") as refusal:
+    with pytest.raises(ConfigurationError, match="ALL_PROXY is not the URL of an HTTP proxy") as refusal:
         JWKSClient(str(URL), timeout_seconds=1)
     assert "hunter2" not in str(refusal.value)
     assert "\n" not in str(refusal.value)

@@ -76,8 +76,8 @@ async def test_a_changed_secret_makes_remembered_tokens_bad(tmp_path: Path) -> N
 
 
 def test_the_oldest_goes_first_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_module, "_MOST", 2)
+    monkeypatch.setattr(cache_module, "_MAX_ENTRIES", 2)
     cache, keys, expires = TokenCache(), object(), time.time() + 60
     for name in ("a", "b", "c"):
-        cache.remember(name.encode(), keys, Principal(name), expires)
-    assert [cache.find(name, keys) for name in (b"a", b"b", b"c")] == [None, Principal("b"), Principal("c")]
+        cache.put(name.encode(), keys, Principal(name), expires)
+    assert [cache.get(name, keys) for name in (b"a", b"b", b"c")] == [None, Principal("b"), Principal("c")]
