@@ -1,4 +1,4 @@
-"""`task-service`: the command line of production, and of the development tools where they are installed."""
+"""`task-service`: the commands of production, and those of `backend.devtools` if it is installed."""
 
 import asyncio
 import json
@@ -35,13 +35,14 @@ __all__ = ["app", "main"]
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
 
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=0, help="Seconds during which a failure is retried; 0 tries once.")
+    float,
+    typer.Option("--timeout", min=0, help="Seconds for which transient failures are retried; 0 tries once."),
 ]
 
 
 @app.command()
 def serve() -> None:
-    """Run the service for production: workers under Gunicorn. Migrate first; SIGTERM ends it."""
+    """Run the service for production: Gunicorn with uvicorn workers. Migrate first; SIGTERM stops it."""
     settings = load_settings()
     check_dsns(settings)
     for port in (settings.port, settings.ops_port):
@@ -51,65 +52,65 @@ def serve() -> None:
         from backend.devtools.embedded_postgres import running_embedded_postgres  # noqa: PLC0415 - optional
 
         with running_embedded_postgres(settings.data_dir):
-            pass  # reports a defect once, before each worker would; the workers start it again
+            pass  # reports a failure once instead of in every worker; the workers start it again
     else:
         schema = asyncio.run(probe_schema_at(settings, SCHEMA))
         if schema and schema.defect:
             raise ConfigurationError(schema.defect)
         if schema and schema.state is SchemaState.BEHIND:
             raise ConfigurationError("the database's schema is behind: run `task-service migrate` first")
-        if schema is None:  # requests get 503 until it answers
-            typer.echo("task-service: the database does not answer yet", err=True)
-    for variable, reason in IGNORED_AT_IMPORT:  # the new interpreter gets the environment without them
+        if schema is None:  # requests get 503 until the database answers
+            _report("the database does not answer yet")
+    for variable, reason in IGNORED_AT_IMPORT:  # the new interpreter does not inherit them
         _report(f"{variable} is ignored: it {reason}")
     sys.stdout.flush()
-    # A new interpreter: whether workers share their metrics is decided when prometheus_client is imported.
+    # A new interpreter, because prometheus_client selects multiprocess mode at import.
     config = "python:backend.platform.server.gunicorn_conf"
     arguments = ["-m", "gunicorn", "--config", config, "backend.main:app"]
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - no shell is the point
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - needs no shell
 
 
 @app.command()
 def migrate(
-    revision: Annotated[str, typer.Argument(help="Alembic revision to reach.")] = "head",
+    revision: Annotated[str, typer.Argument(help="Alembic revision to upgrade to.")] = "head",
     timeout: Timeout = 60.0,
 ) -> None:
-    """Bring the database to this release's schema. A database that is ahead is left as it is.
+    """Upgrade the database to the schema of this release. A database that is ahead is not changed.
 
-    Exit codes: 1, the database did not answer in time; 2, a setting, the role or the database has to be
-    corrected; 3, the migration itself failed and would fail again.
+    Exit codes: 1, the database did not respond in time; 2, a setting, the role or the database must be
+    corrected; 3, the migration failed and would fail again.
     """
     typer.echo(asyncio.run(_migrate(load(DatabaseSettings), revision, timeout)))
 
 
 @app.command()
 def wait_for_schema(timeout: Timeout = 600.0) -> None:
-    """Wait until the database has this release's schema, or a later one: the step before `serve`.
+    """Wait until the database has the schema of this release or of a later one. Run it before `serve`.
 
-    Exit codes: 1, it did not in time; 2, a setting, the role or the database has to be corrected.
+    Exit codes: 1, the schema did not appear in time; 2, a setting, the role or the database must be corrected.
     """
     settings = load(DatabaseSettings)
     if settings.uses_embedded_database:
-        return  # the service migrates it when it starts it
+        return  # the service migrates it at its start
     check_dsns(settings)
-    waiting = wait_until_migrated(
+    waiter = wait_until_migrated(
         service_parameters(settings),
         SCHEMA,
         timeout_seconds=timeout,
         report=_report,
         may_write_users=settings.may_write_users,
     )
-    typer.echo(asyncio.run(waiting))
+    typer.echo(asyncio.run(waiter))
 
 
 @app.command()
 def config(
     *,
     table: Annotated[
-        bool, typer.Option("--table", help="Describe every variable instead, in Markdown.")
+        bool, typer.Option("--table", help="Print a Markdown table of all variables instead.")
     ] = False,
 ) -> None:
-    """Print the settings in force, secrets masked."""
+    """Print the current settings with secrets masked."""
     if table:
         lines = settings_table(Settings)
     else:
@@ -132,8 +133,8 @@ if find_spec("backend.devtools") is not None:
 
 
 def main() -> None:
-    """Run the command line; each expected failure is one sentence and an exit code of its own."""
-    # The kernel's default action does not apply to the first process of a container.
+    """Run the command line. An expected failure prints one sentence and exits with its own code."""
+    # The kernel ignores the default action of a signal for PID 1, such as in a container.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
@@ -148,13 +149,13 @@ async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: f
         if settings.uses_embedded_database:
             from backend.devtools.embedded_postgres import embedded_postgres  # noqa: PLC0415 - optional
 
-            address = parse_dsn(await stack.enter_async_context(embedded_postgres(settings.data_dir)))
+            parameters = parse_dsn(await stack.enter_async_context(embedded_postgres(settings.data_dir)))
         else:
-            address = migration_parameters(settings)
+            parameters = migration_parameters(settings)
         return await migrate_with_retry(
-            address, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
+            parameters, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
         )
 
 
-def _report(sentence: str) -> None:
-    typer.echo(f"task-service: {sentence}", err=True)
+def _report(message: str) -> None:
+    typer.echo(f"task-service: {message}", err=True)

@@ -1,4 +1,4 @@
-"""The settings of this service: the platform's groups, and its own, if it gets any."""
+"""All settings of this service; settings of its own belong into `Settings`."""
 
 from backend.platform.settings.auth import AuthSettings
 from backend.platform.settings.base import load
@@ -9,17 +9,17 @@ __all__ = ["Settings", "load_settings"]
 
 
 class Settings(AuthSettings, DatabaseSettings, ServerSettings):
-    """Every setting of the service, from the environment and from `.env`.
+    """All settings, read from the environment and from `.env`.
 
-    A secret may come from a file instead (`…_FILE`). The file is read at each use, so a
-    rotated secret is picked up without a restart.
+    A secret can come from a file (`…_FILE`). The file is read at each use, so a rotated secret needs no
+    restart.
     """
 
 
 def load_settings() -> Settings:
-    """Read every setting from the environment.
+    """Load all settings from the environment and from `.env`.
 
     Raises:
-        ConfigurationError: A setting is impossible; the text is one sentence for each, naming its variable.
+        ConfigurationError: A setting is invalid; the message names each variable and the cause.
     """
     return load(Settings)

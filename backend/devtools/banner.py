@@ -1,4 +1,4 @@
-"""What `task-service dev` prints once it serves: where to look, and a request that works."""
+"""The text that `task-service dev` prints at its start: the URL of the docs and a request to try."""
 
 from backend.config import Settings
 from backend.devtools.development_token import make_token
@@ -11,14 +11,14 @@ _DAY_SECONDS = 24 * 60 * 60
 
 
 def banner(settings: Settings, port: int) -> str:
-    """Return the text.
+    """Return the banner.
 
     Args:
-        settings: Those that the service runs with.
-        port: On which it listens, 1 to 65535.
+        settings: Settings of the running service.
+        port: Port that the service listens on, 1 to 65535.
     """
-    address = local_url(settings.host, port)
-    lines = ["", f"  The service runs. Docs, to read and to try: {address}/docs"]
+    url = local_url(settings.host, port)
+    lines = ["", f"  The service runs. Interactive docs: {url}/docs"]
     if settings.uses_jwks:
         lines.append(f"  Tokens come from {mask_url(settings.better_auth_url or 'the key set')}.")
     else:
@@ -27,6 +27,6 @@ def banner(settings: Settings, port: int) -> str:
             "  Create a task:",
             "",
             f"  curl -H 'Authorization: Bearer {development_token}' \\",
-            f'    --json \'{{"title": "Buy milk"}}\' {address}/api/developer/tasks',
+            f'    --json \'{{"title": "Buy milk"}}\' {url}/api/developer/tasks',
         ]
     return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])

@@ -1,4 +1,4 @@
-"""`task-service dev`: one process without Gunicorn, and a PostgreSQL of its own unless DATABASE_URL is set."""
+"""`task-service dev`: one uvicorn process, with an embedded PostgreSQL unless DATABASE_URL is set."""
 
 import asyncio
 import socket
@@ -31,28 +31,28 @@ _SHUTDOWN_SECONDS = 2
 
 
 def serve(settings: Settings, port: int | None) -> None:
-    """Migrate, serve, and print a request to try; Ctrl-C ends everything.
+    """Migrate, serve, and print a request to try; Ctrl-C stops the service and the embedded PostgreSQL.
 
     Args:
-        settings: Those of development.
-        port: 0 to 65535; None means PORT, or a free port if that one is taken.
+        settings: Settings with ENVIRONMENT=development.
+        port: 0 to 65535. None means PORT, or a free port if PORT is in use.
 
     Raises:
-        ConfigurationError: The port is taken, or the database has to be corrected.
+        ConfigurationError: The port is in use, or the database must be corrected.
         MigrationFailed, SchemaWaitTimeout: See `migrate_with_retry`.
         typer.Exit: The server did not start.
     """
     check_dsns(settings)
-    wanted = settings.port if port is None else port
+    requested_port = settings.port if port is None else port
     with (
-        _listen(settings.host, wanted, strict=port is not None) as listener,
+        _listen(settings.host, requested_port, strict=port is not None) as listener,
         _database(settings),
     ):
         application = create_app(settings)
         if not settings.uses_embedded_database:
-            address = migration_parameters(settings)
+            parameters = migration_parameters(settings)
             asyncio.run(
-                migrate_with_retry(address, SCHEMA, revision="head", timeout_seconds=0, report=typer.echo)
+                migrate_with_retry(parameters, SCHEMA, revision="head", timeout_seconds=0, report=typer.echo)
             )
         config = uvicorn.Config(
             application, http=BoundedHttpProtocol, log_level=settings.log_level.lower(), access_log=False
@@ -65,16 +65,16 @@ def serve(settings: Settings, port: int | None) -> None:
 
 
 def serve_with_reload(settings: Settings, debug_port: int | None) -> None:
-    """Serve on both ports, and restart whenever a file of the service is saved.
+    """Serve on PORT and OPS_PORT, and restart when a file of the package changes.
 
-    The ports stay open during a restart, so that a request waits and is not refused.
+    The sockets stay open during a restart, so requests wait instead of failing.
 
     Args:
-        settings: Those of development.
-        debug_port: 1 to 65535, for a debugger to attach (debugpy); None opens none.
+        settings: Settings with ENVIRONMENT=development.
+        debug_port: Port that a debugger can attach to (debugpy), 1 to 65535; None opens none.
 
     Raises:
-        ConfigurationError: A setting is impossible, or a port is taken.
+        ConfigurationError: A setting is invalid, or a port is in use.
     """
     check_dsns(settings)
     configure_logging(settings)
@@ -91,16 +91,15 @@ def serve_with_reload(settings: Settings, debug_port: int | None) -> None:
     )
     ports = [settings.port] if settings.ops_port is None else [settings.port, settings.ops_port]
     sockets = [open_listener(settings.host, port) for port in ports]
-    TokenVerifier(
-        settings
-    )  # impossible settings are reported here: the supervisor restarts a child that fails
+    # Reports invalid settings here: the reloader would restart a failing child again and again.
+    TokenVerifier(settings)
     with _database(settings):
-        target = partial(_serve_child, config, settings.host, debug_port)
+        target = partial(_run_child, config, settings.host, debug_port)
         ChangeReload(config, target=target, sockets=sockets).run()
 
 
 class _DevelopmentServer(uvicorn.Server):
-    """Prints the banner once the service accepts requests."""
+    """Prints the banner when the service accepts requests."""
 
     def __init__(self, config: uvicorn.Config, banner: str) -> None:
         super().__init__(config)
@@ -113,13 +112,13 @@ class _DevelopmentServer(uvicorn.Server):
             typer.echo(self._banner)
 
 
-def _serve_child(
+def _run_child(
     config: uvicorn.Config, host: str, debug_port: int | None, sockets: list[socket.socket]
 ) -> None:
     if debug_port is not None:
-        import debugpy  # noqa: PLC0415, T100 - only on request; the production image does not have it
+        import debugpy  # noqa: PLC0415, T100 - an option; not in the production image
 
-        debugpy.listen((host, debug_port))  # noqa: T100 - on request
+        debugpy.listen((host, debug_port))  # noqa: T100 - an option
     uvicorn.Server(config).run(sockets)
 
 
@@ -131,13 +130,13 @@ def _database(settings: Settings) -> AbstractContextManager[object]:
 
 @contextmanager
 def _listen(host: str, port: int, *, strict: bool) -> Iterator[socket.socket]:
-    """Listen on the port; if it is taken and not `strict`, on a free one."""
+    """Listen on the port, or on a free port if it is in use and `strict` is false."""
     try:
         listener = open_listener(host, port)
     except PortTaken:
         if strict:
             raise
         listener = open_listener(host, 0)
-        typer.echo(f"Port {port} is taken; serving on {listener.getsockname()[1]} instead.")
+        typer.echo(f"Port {port} is taken; the service listens on {listener.getsockname()[1]} instead.")
     with listener:
         yield listener

@@ -1,4 +1,4 @@
-"""Makes tokens for development, signed with the development secret; production has a frontend for that."""
+"""Signs tokens for development with the shared secret. In production the frontend issues them."""
 
 import time
 
@@ -11,21 +11,23 @@ __all__ = ["make_token"]
 
 
 def make_token(settings: AuthSettings, user_id: str, *, lifetime_seconds: int) -> str:
-    """Return an HS256 token as the frontend would make it.
+    """Return an HS256 token with the claims that the frontend sets.
 
     Args:
-        settings: Must be those of development, without a key set.
-        user_id: The token's `sub`.
-        lifetime_seconds: From now until the token expires.
+        settings: Settings with ENVIRONMENT=development and without a key set.
+        user_id: `sub` claim.
+        lifetime_seconds: Seconds until the token expires.
 
     Raises:
-        ConfigurationError: The settings are not those of development with a shared secret.
+        ConfigurationError: ENVIRONMENT is not development, or a key set is configured.
     """
     if settings.environment != "development":
-        raise ConfigurationError("tokens are made in development only (ENVIRONMENT=development)")
+        raise ConfigurationError(
+            "`task-service token` needs ENVIRONMENT=development; in production the frontend issues tokens"
+        )
     if settings.uses_jwks:
         raise ConfigurationError(
-            "BETTER_AUTH_URL is set, so only that frontend can make tokens; unset it to make your own"
+            "BETTER_AUTH_URL or BETTER_AUTH_JWKS_URL is set, so only the frontend can issue tokens; unset it"
         )
     now = int(time.time())
     claims = {

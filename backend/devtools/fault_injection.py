@@ -1,4 +1,4 @@
-"""Failures on purpose, in development, so that alerts and dashboards can be seen at work."""
+"""Fault injection in development, to test alerts and dashboards."""
 
 import asyncio
 import random
@@ -7,18 +7,18 @@ __all__ = ["FaultInjector", "InjectedFault"]
 
 
 class InjectedFault(Exception):
-    """A failure on purpose."""
+    """An injected failure; the request gets 500."""
 
 
 class FaultInjector:
-    """Delays requests and lets some fail.
+    """Delays requests and makes a share of them fail.
 
-    Called by a dependency and by no middleware: those run before a route is known, and a failure
-    there would be counted under no route, unlike the real ones.
+    A FastAPI dependency calls it, not a middleware: middleware runs before routing, so its failures would have no
+    route in the metrics.
 
     Args:
         error_rate: Share of requests that fail, 0 to 1.
-        latency_seconds: Delay of each request.
+        latency_seconds: Delay of each request in seconds.
     """
 
     def __init__(self, error_rate: float, latency_seconds: float) -> None:
@@ -26,12 +26,12 @@ class FaultInjector:
         self._latency_seconds = latency_seconds
 
     async def inject(self) -> None:
-        """Delay one request, and perhaps fail it.
+        """Delay the current request, and fail it with the configured probability.
 
         Raises:
-            InjectedFault: As often as asked for.
+            InjectedFault: The request is one of the failing share.
         """
         if self._latency_seconds:
             await asyncio.sleep(self._latency_seconds)
-        if random.random() < self._error_rate:  # noqa: S311 - no secret
-            raise InjectedFault("FAULT_ERROR_RATE asks for failures")
+        if random.random() < self._error_rate:  # noqa: S311 - not a secret
+            raise InjectedFault("injected by FAULT_ERROR_RATE")

@@ -1,4 +1,4 @@
-"""`task-service loadtest`: a minute of mixed traffic, watched in the terminal."""
+"""`task-service loadtest`: mixed traffic with a live report in the terminal."""
 
 import asyncio
 import random
@@ -24,32 +24,32 @@ _TIMEOUT_SECONDS = 10.0
 
 @dataclass
 class _Report:
-    """What has been seen so far; times in seconds."""
+    """Results so far. Times are in seconds."""
 
     started: float = field(default_factory=time.perf_counter)
     latencies: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
 
     def table(self) -> Table:
-        """Return it as a terminal shows it."""
+        """Return the report as a table for the terminal."""
         elapsed = time.perf_counter() - self.started
         table = Table("requests", "per second", "p50 ms", "p95 ms", "p99 ms", "errors")
-        cuts = quantiles(self.latencies, n=100) if len(self.latencies) > 1 else [0.0] * 99
-        shown = [f"{cuts[percent - 1] * 1000:.1f}" for percent in (50, 95, 99)]
+        percentiles = quantiles(self.latencies, n=100) if len(self.latencies) > 1 else [0.0] * 99
+        latencies = [f"{percentiles[percent - 1] * 1000:.1f}" for percent in (50, 95, 99)]
         errors = ", ".join(f"{count} × {name}" for name, count in self.errors.most_common()) or "none"
         rate = f"{len(self.latencies) / elapsed:.0f}"
-        table.add_row(str(len(self.latencies)), rate, *shown, errors)
+        table.add_row(str(len(self.latencies)), rate, *latencies, errors)
         return table
 
 
 def run(settings: AuthSettings, url: str, *, duration_seconds: int, clients: int) -> bool:
-    """Send mixed traffic and show a live report; return whether every request succeeded.
+    """Send mixed traffic and show a live report; return whether all requests succeeded.
 
     Args:
-        settings: Sign the token of the load's user.
+        settings: Settings that sign the token of the load test's user.
         url: Base URL of the service.
-        duration_seconds: 1 or more.
-        clients: Concurrent requests, 1 or more.
+        duration_seconds: Duration in seconds, at least 1.
+        clients: Number of concurrent clients, at least 1.
 
     Raises:
         ConfigurationError: See `make_token`.
@@ -70,31 +70,31 @@ async def _load(url: str, token: str, seconds: int, clients: int, report: _Repor
         with Live(console=Console(), get_renderable=report.table, refresh_per_second=2):
             async with asyncio.TaskGroup() as group:
                 for _ in range(clients):
-                    group.create_task(_visit(client, deadline, report))
+                    group.create_task(_run_client(client, deadline, report))
 
 
-async def _visit(client: httpx.AsyncClient, deadline: float, report: _Report) -> None:
-    """Be one client until the deadline. It changes and deletes only tasks of its own."""
-    own: list[int] = []
+async def _run_client(client: httpx.AsyncClient, deadline: float, report: _Report) -> None:
+    """Send one request after the other until the deadline; change and delete only tasks that this client created."""
+    task_ids: list[int] = []
     while time.perf_counter() < deadline:
-        (action,) = random.choices([*_MIX], weights=[*_MIX.values()])  # noqa: S311 - traffic, no secret
-        if action != "list" and not own:
+        (action,) = random.choices([*_MIX], weights=[*_MIX.values()])  # noqa: S311 - not a secret
+        if action != "list" and not task_ids:
             action = "create"
         started = time.perf_counter()
         try:
-            answer = await _act(client, action, own)
+            response = await _send(client, action, task_ids)
         except httpx.HTTPError as error:
             report.errors[type(error).__name__] += 1
-            await asyncio.sleep(0.1)  # a service that is away must not make this a busy loop
+            await asyncio.sleep(0.1)  # no busy loop while the service is unreachable
             continue
         report.latencies.append(time.perf_counter() - started)
-        if answer.is_error:
-            report.errors[str(answer.status_code)] += 1
+        if response.is_error:
+            report.errors[str(response.status_code)] += 1
         elif action == "create":
-            own.append(answer.json()["id"])
+            task_ids.append(response.json()["id"])
 
 
-async def _act(client: httpx.AsyncClient, action: str, own: list[int]) -> httpx.Response:
+async def _send(client: httpx.AsyncClient, action: str, task_ids: list[int]) -> httpx.Response:
     tasks = f"/api/{_USER}/tasks"
     match action:
         case "list":
@@ -102,8 +102,8 @@ async def _act(client: httpx.AsyncClient, action: str, own: list[int]) -> httpx.
         case "create":
             return await client.post(tasks, json={"title": "Under load"})
         case "update":
-            return await client.patch(f"{tasks}/{own[-1]}", json={"title": "Changed under load"})
+            return await client.patch(f"{tasks}/{task_ids[-1]}", json={"title": "Changed under load"})
         case "complete":
-            return await client.patch(f"{tasks}/{own[-1]}/complete")
+            return await client.patch(f"{tasks}/{task_ids[-1]}/complete")
         case _:
-            return await client.delete(f"{tasks}/{own.pop()}")
+            return await client.delete(f"{tasks}/{task_ids.pop()}")

@@ -1,4 +1,4 @@
-"""`task-service seed`: users and tasks for development."""
+"""`task-service seed`: example users and tasks for development."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -28,15 +28,15 @@ _COMPLETED_PERCENT = 40
 
 
 def seed_database(settings: Settings, users: int, tasks: int) -> int:
-    """Give each user the number of tasks, and return how many tasks were added.
+    """Add tasks until each user has the given number; return how many tasks were added.
 
     Args:
-        settings: Those of development.
-        users: 1 or more; their names and tasks are the same in each run.
-        tasks: Of each user, 0 or more.
+        settings: Settings with ENVIRONMENT=development.
+        users: Number of users, at least 1. Names and tasks are the same in every run.
+        tasks: Number of tasks per user, at least 0.
 
     Raises:
-        ConfigurationError: The database has to be corrected, or Faker is not installed.
+        ConfigurationError: The database must be corrected, or Faker is not installed.
         DomainError: See `Database.fetch`.
     """
     check_dsns(settings)
@@ -52,28 +52,28 @@ async def _seed(settings: Settings, users: int, tasks: int) -> int:
         await database.start()
         stack.push_async_callback(database.stop)
         service = TaskService(TaskRepository(database), UserRepository(database, settings.users_table_owner))
-        return sum([await _fill(service, number, tasks) for number in range(users)])
+        return sum([await _add_missing_tasks(service, number, tasks) for number in range(users)])
 
 
-async def _fill(service: TaskService, number: int, wanted: int) -> int:
-    """Add what the user lacks and return how much that was."""
+async def _add_missing_tasks(service: TaskService, number: int, tasks: int) -> int:
+    """Add the tasks that one user lacks; return their number."""
     name = _NAMES[number] if number < len(_NAMES) else f"user-{number + 1}"
     owner = Principal(user_id=name)
-    present = await _count(service, owner)
+    existing = await _count_tasks(service, owner)
     faker = _faker(number)
-    for position in range(wanted):
-        # Made even where it is not written: the texts behind it stay the same.
+    for index in range(tasks):
+        # Generate existing tasks too: each call advances the random generator of the later ones.
         new = TaskCreate(
             title=faker.sentence(nb_words=5).rstrip("."),
             description=faker.paragraph() if faker.boolean() else None,
             completed=faker.boolean(_COMPLETED_PERCENT),
         )
-        if position >= present:
+        if index >= existing:
             await service.create(owner, new, None)
-    return max(0, wanted - present)
+    return max(0, tasks - existing)
 
 
-async def _count(service: TaskService, owner: Principal) -> int:
+async def _count_tasks(service: TaskService, owner: Principal) -> int:
     count, cursor = 0, None
     while True:
         page = await service.list(owner, TaskQuery(limit=_PAGE, cursor=cursor))
@@ -85,10 +85,10 @@ async def _count(service: TaskService, owner: Principal) -> int:
 
 def _faker(number: int) -> "Faker":
     try:
-        from faker import Faker  # noqa: PLC0415 - a dependency of development alone
+        from faker import Faker  # noqa: PLC0415 - a development dependency
     except ImportError:
         raise ConfigurationError(
-            "`task-service seed` needs Faker, which only the development environment has: run `make up` once"
+            "`task-service seed` needs Faker, a development dependency: run `make up` once to install it"
         ) from None
     faker = Faker("en_US")
     faker.seed_instance(number)

@@ -136,7 +136,7 @@ async def test_root_works_below_a_folder_that_nobody_else_may_enter(
     folder = postgres_folder / "private" / "project"
     folder.mkdir(parents=True)
     folder.parent.chmod(0o700)
-    monkeypatch.setattr(cluster_layout, "_ROOT_FOLDER", postgres_folder / "elsewhere")
+    monkeypatch.setattr(cluster_layout, "_ROOT_DIR", postgres_folder / "elsewhere")
     async with embedded_postgres(folder / "data") as url:
         assert "elsewhere" in url
         await run(url, "CREATE TABLE kept AS SELECT 42 AS answer")
@@ -156,7 +156,7 @@ async def test_interrupted_set_up_is_begun_again(postgres_folder: Path) -> None:
 
 
 async def test_server_that_cannot_start_says_where_to_look(postgres_folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"postgres\.log says why"):
+    with pytest.raises(ConfigurationError, match=r"see .*postgres\.log"):
         async with embedded_postgres(postgres_folder / "refused", {"shared_buffers": "nonsense"}):
             pass
 
@@ -172,7 +172,7 @@ async def test_missing_binaries_say_what_to_do(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_layout, "_ROOT_FOLDER", postgres_folder / "strict-root")
+    monkeypatch.setattr(cluster_layout, "_ROOT_DIR", postgres_folder / "strict-root")
     before = os.umask(0o077)
     try:
         async with embedded_postgres(postgres_folder / "strict" / "data") as url:
@@ -224,7 +224,7 @@ async def test_a_link_to_another_folder_is_not_followed(tmp_path: Path, postgres
     folder = postgres_folder / "linked"
     folder.mkdir()
     (folder / "postgres").symlink_to(tmp_path)
-    with pytest.raises(ConfigurationError, match="is no folder"):
+    with pytest.raises(ConfigurationError, match="is not a directory"):
         async with embedded_postgres(folder):
             pass
     assert not (tmp_path / "PG_VERSION").exists()
