@@ -21,12 +21,12 @@ SENTENCE = (
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "dev", "migrate", "wait-for-schema", "seed", "config", "reload"]
+    "command", ["serve", "dev", "migrate", "wait-for-schema", "seed", "config", "dev --reload"]
 )
 def test_command_refuses_a_url_that_cannot_be_read(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     monkeypatch.setenv("PORT", "0")
-    result = RUNNER.invoke(app, [command])
+    result = RUNNER.invoke(app, command.split())
     assert isinstance(result.exception, ConfigurationError)  # `main` makes exit code 2 of it
     assert str(result.exception) == f"DATABASE_URL {SENTENCE}"
     assert result.output == ""
@@ -62,10 +62,10 @@ def test_process_ends_with_exit_code_2_and_one_sentence(command: str, tmp_path: 
 def test_sentence_names_the_variable(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://alice@db/tasks")
     monkeypatch.setenv("DATABASE_MIGRATION_URL", URL)
-    assert str(RUNNER.invoke(app, [command]).exception) == f"DATABASE_MIGRATION_URL {SENTENCE}"
+    assert str(RUNNER.invoke(app, command.split()).exception) == f"DATABASE_MIGRATION_URL {SENTENCE}"
     (tmp_path / "url").write_text(f"{URL}\n")
     monkeypatch.setenv("DATABASE_URL_FILE", str(tmp_path / "url"))
-    assert str(RUNNER.invoke(app, [command]).exception) == f"DATABASE_URL_FILE {SENTENCE}"
+    assert str(RUNNER.invoke(app, command.split()).exception) == f"DATABASE_URL_FILE {SENTENCE}"
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "config", "serve"])
@@ -74,5 +74,5 @@ def test_missing_root_certificate_stops_the_command(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", "postgresql://alice:hunter2@db/tasks?sslmode=verify-full")
-    said = str(RUNNER.invoke(app, [command]).exception)
+    said = str(RUNNER.invoke(app, command.split()).exception)
     assert said.startswith("DATABASE_URL: sslmode=verify-full needs a root certificate")

@@ -59,16 +59,20 @@ async def test_serve_listens_on_ipv6(folder: Path) -> None:
     [
         ("serve", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
         ("dev", {"HOST": "nowhere.invalid"}, "HOST: 'nowhere.invalid' cannot be resolved"),
-        ("reload", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
+        ("dev --reload", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
         ("dev", {"DATA_DIR": "/proc/nowhere", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
         ("serve", {"DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
         ("dev", {"DATA_DIR": "/dev/null"}, "DATA_DIR"),
         (
             "dev",
             {"BETTER_AUTH_URL": "https://u:hunter2@a.example", "ALL_PROXY": "socks://hunter2@proxy:1080"},
-            "ALL_PROXY is no HTTP proxy",
+            "ALL_PROXY is not the URL of an HTTP proxy",
         ),
-        ("reload", {"BETTER_AUTH_URL": "https://a.example", "ALL_PROXY": "socks://proxy:1"}, "ALL_PROXY"),
+        (
+            "dev --reload",
+            {"BETTER_AUTH_URL": "https://a.example", "ALL_PROXY": "socks://proxy:1"},
+            "ALL_PROXY",
+        ),
         (
             "serve",
             {"RUN_DIR": "/dev/null", "DATABASE_URL": "postgresql://u@127.0.0.1:9/tasks"},
@@ -79,7 +83,7 @@ async def test_serve_listens_on_ipv6(folder: Path) -> None:
 async def test_what_cannot_work_is_one_sentence(
     folder: Path, command: str, variables: dict[str, str], sentence: str
 ) -> None:
-    outcome = await start_and_stop(folder, command, **variables)
+    outcome = await start_and_stop(folder, *command.split(), **variables)
     assert not outcome.serves
     assert sentence in outcome.output
     assert "hunter2" not in outcome.output
