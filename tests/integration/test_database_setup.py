@@ -25,7 +25,7 @@ from tests.support.tls_proxy import tls_proxy
 FOREIGN = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);"
 FOREIGN_REVISION = "INSERT INTO alembic_version VALUES ('{}')"
 REVISION = "UPDATE alembic_version SET version_num = '{}'"
-ANOTHER_SCHEMA = "the schema is not the one of this release: run `task-service migrate`"
+ANOTHER_SCHEMA = "the schema is not that of this release: run `task-service migrate`"
 LONG = 600.0
 """A patience that no test could wait for."""
 
@@ -125,9 +125,9 @@ REASONS = {
     "no such role": 'role "absent" does not exist (SQLSTATE 28000): check user, password',
     "role without LOGIN": 'role "no_login" is not permitted to log in (SQLSTATE 28000): check user',
     "role without CONNECT": "permission denied for database",
-    "server without TLS": "the server does not offer TLS",
-    "another host's certificate": "the server's TLS certificate is not accepted",
-    "unknown authority": "the server's TLS certificate is not accepted",
+    "server without TLS": "the server does not support TLS",
+    "another host's certificate": "the TLS certificate of the server is not accepted",
+    "unknown authority": "the TLS certificate of the server is not accepted",
 }
 
 
@@ -214,7 +214,9 @@ async def test_empty_alembic_version_is_the_one_of_a_new_database(empty_database
 
 async def test_applications_that_share_alembic_version_are_told_apart(database_url: str) -> None:
     await execute(database_url, "INSERT INTO alembic_version VALUES ('ae1027a6acf')")
-    with pytest.raises(ConfigurationError, match=r"also has the revision 'ae1027a6acf'.*database of its own"):
+    with pytest.raises(
+        ConfigurationError, match=r"also contains the revision 'ae1027a6acf'.*separate database"
+    ):
         await migrate_with_retry(
             database_url, SCHEMA, revision="head", timeout_seconds=LONG, report=pytest.fail
         )

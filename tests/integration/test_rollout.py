@@ -61,11 +61,11 @@ async def test_gate_opens_when_the_migration_is_done(empty_database_url: str) ->
         wait_until_migrated(empty_database_url, SCHEMA, timeout_seconds=30, report=said.put_nowait)
     )
     assert await said.get() == (
-        f"The database is at no revision; this release wants {SCHEMA.head_revision}. Trying again."
+        f"The database is at no revision; this release needs {SCHEMA.head_revision}. Retrying."
     )
     await migrate(empty_database_url, SCHEMA)
     assert await waiting == (
-        f"The database is current. The database is at {SCHEMA.head_revision}; this release wants {SCHEMA.head_revision}."
+        f"The database is current. The database is at {SCHEMA.head_revision}; this release needs {SCHEMA.head_revision}."
     )
 
 
@@ -77,7 +77,7 @@ async def test_gate_lets_a_release_pass_that_the_database_is_ahead_of(database_u
 
 async def test_gate_gives_up_on_a_schema_that_stays_behind(empty_database_url: str) -> None:
     with pytest.raises(
-        SchemaWaitTimeout, match=r"^Gave up\. The database is at no revision; this release wants"
+        SchemaWaitTimeout, match=r"^Timed out\. The database is at no revision; this release needs"
     ):
         await wait_until_migrated(empty_database_url, SCHEMA, timeout_seconds=0, report=print)
 
@@ -85,7 +85,7 @@ async def test_gate_gives_up_on_a_schema_that_stays_behind(empty_database_url: s
 async def test_absent_database_is_waited_for() -> None:
     said: list[str] = []
     address = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
-    with pytest.raises(SchemaWaitTimeout, match=r"^Gave up\. The database does not answer \(Connection"):
+    with pytest.raises(SchemaWaitTimeout, match=r"^Timed out\. The database does not answer \(Connection"):
         await migrate_with_retry(address, SCHEMA, revision="head", timeout_seconds=2.5, report=said.append)
     assert said
     assert "hunter2" not in said[0]
@@ -101,7 +101,7 @@ async def test_migration_behind_a_lock_is_tried_again(empty_database_url: str) -
             )
         )
         assert await said.get() == (
-            "The migration was cut off (LockNotAvailableError) and rolled back. Trying again."
+            "The migration was interrupted (LockNotAvailableError) and rolled back. Retrying."
         )
     assert "went from empty" in await trying
 
@@ -118,7 +118,7 @@ async def test_exit_codes_tell_the_job_whether_to_try_again(empty_database_url: 
     absent = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
     away = await asyncio.to_thread(run, "migrate", "--timeout", "0", url=absent)
     assert (away.returncode, away.stdout) == (1, "")
-    assert away.stderr.startswith("task-service: Gave up. The database does not answer")
+    assert away.stderr.startswith("task-service: Timed out. The database does not answer")
     behind = await asyncio.to_thread(run, "wait-for-schema", "--timeout", "0", url=empty_database_url)
     assert behind.returncode == 1
     await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
@@ -140,7 +140,7 @@ async def test_sigterm_ends_the_wait_at_once(empty_database_url: str) -> None:
         COMMAND, "wait-for-schema", env=environment, stderr=asyncio.subprocess.PIPE
     )
     assert waiting.stderr is not None
-    assert b"Trying again" in await waiting.stderr.readline()
+    assert b"Retrying" in await waiting.stderr.readline()
     waiting.terminate()
     # Ended by a handler, which is what works in a container; by the kernel it would be -15.
     assert await waiting.wait() == 143

@@ -1,4 +1,4 @@
-"""Opens connections to PostgreSQL: every one of the service and of its commands."""
+"""Opens the PostgreSQL connections of the service and of its commands."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import asyncpg
 
 from backend.platform.postgres.connection_parameters import ConnectionParameters, Host
-from backend.platform.postgres.tls import build_context
+from backend.platform.postgres.tls import build_ssl_context
 
 __all__ = ["open_connection", "session_settings", "settings_statement"]
 
@@ -28,24 +28,25 @@ async def open_connection(
 ) -> Connection:
     """Connect to the first host that accepts it.
 
-    Nothing but the parameters decides how: the driver reads no URL and no environment for them.
+    asyncpg gets every parameter explicitly, so it reads neither a URL nor the environment.
 
     Args:
         parameters: How to connect.
-        timeout_seconds: Longest time for all hosts, where the URL has no `connect_timeout`, which is for each.
-        command_timeout_seconds: Longest time that a statement takes; None for no limit.
-        settings: PostgreSQL's settings for the session, by name; the URL's own take precedence. Without
-            effect behind a pooler in transaction mode, where a session's settings do not last.
+        timeout_seconds: Time limit for all hosts together. `connect_timeout` in the URL replaces it, per host.
+        command_timeout_seconds: Client-side time limit of a statement; None for no limit.
+        settings: Run-time settings of the session by name. Those of the URL take precedence. They have no effect
+            behind a transaction pooler, which does not keep session settings.
 
     Raises:
         ConfigurationError: A certificate cannot be loaded.
-        OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError: No host accepts it.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError: No host accepted the
+            connection.
     """
     hosts = list(parameters.hosts)
     if parameters.load_balance_hosts:
         random.shuffle(hosts)
-    wanted = parameters.target_session_attrs
-    attributes = ("standby", "any") if wanted == "prefer-standby" else (wanted,)
+    required = parameters.target_session_attrs
+    attributes = ("standby", "any") if required == "prefer-standby" else (required,)
     arguments = _arguments(parameters, settings or {})
     arguments["timeout"] = parameters.connect_timeout_seconds or timeout_seconds / len(hosts)
     arguments["command_timeout"] = command_timeout_seconds
@@ -62,19 +63,19 @@ async def open_connection(
 
 
 def session_settings(parameters: ConnectionParameters, settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of a session: these, the URL's `options` before them, and the URL's own before both."""
+    """Merge run-time settings of a session. Parameters of the URL override its `options`, which override `settings`."""
     from_options, _ = _split_options(parameters.options)
     return {**settings, **from_options, **parameters.server_settings}
 
 
 def settings_statement(settings: Mapping[str, str], *, is_local: bool) -> str:
-    """Return the SQL that sets them, for poolers that refuse start-up parameters.
+    """Return a SELECT that sets run-time settings, for poolers that reject startup parameters.
 
     Args:
-        settings: By name, as the server takes them at the start of a session.
-        is_local: For the transaction alone.
+        settings: Values by name, in the format of startup parameters.
+        is_local: Whether the settings end with the transaction.
     """
-    # Not SET: to it a list, such as that of search_path, would be one word.
+    # SET would quote a list, such as that of search_path, as a single identifier.
     calls = (f"set_config({_quote(name)}, {_quote(value)}, {is_local})" for name, value in settings.items())
     return f"SELECT {', '.join(calls)};" if settings else ""
 
@@ -99,13 +100,13 @@ async def _connect(
 def _arguments(parameters: ConnectionParameters, settings: Mapping[str, str]) -> dict[str, Any]:
     from_options, other_options = _split_options(parameters.options)
     if parameters.pooler == "none":
-        # The server lets start-up parameters win over `options`.
-        own = {name: value for name, value in settings.items() if name not in from_options}
-        server_settings = {**own, **parameters.server_settings}
+        # In PostgreSQL, startup parameters override `options`.
+        defaults = {name: value for name, value in settings.items() if name not in from_options}
+        server_settings = {**defaults, **parameters.server_settings}
         options = parameters.options
-    else:  # PgBouncer refuses start-up parameters that it does not know
-        named = parameters.server_settings.get("application_name")
-        server_settings = {"application_name": named} if named else {}
+    else:  # PgBouncer rejects unknown startup parameters
+        application_name = parameters.server_settings.get("application_name")
+        server_settings = {"application_name": application_name} if application_name else {}
         options = other_options
     if options:
         server_settings["options"] = options
@@ -117,7 +118,7 @@ def _arguments(parameters: ConnectionParameters, settings: Mapping[str, str]) ->
         "server_settings": server_settings,
         "krbsrvname": parameters.krbsrvname,
         "gsslib": parameters.gsslib,
-        # Prepared statements do not survive a pooler that changes the server between transactions.
+        # A transaction pooler may run each transaction on another server connection.
         "statement_cache_size": 0 if parameters.pooler == "transaction" else _STATEMENT_CACHE_SIZE,
     }
 
@@ -126,11 +127,11 @@ def _tls_arguments(parameters: ConnectionParameters, host: Host) -> dict[str, An
     tls = parameters.tls
     if host.is_socket or tls.mode == "disable":
         return {"ssl": False, "direct_tls": False}
-    context = build_context(tls, host.name)
+    context = build_ssl_context(tls, host.name)
     if tls.is_required:
         return {"ssl": context, "direct_tls": tls.is_direct}
-    # To fall back to another way of connecting, the driver wants the mode, and makes a context of its own:
-    # from these, which the one above has just loaded.
+    # With `allow` and `prefer` asyncpg retries with or without TLS only if it gets the mode, and then builds its own
+    # context from these files. The context above has validated them.
     files = {
         "sslcert": tls.certificate,
         "sslkey": tls.key,
@@ -143,22 +144,20 @@ def _tls_arguments(parameters: ConnectionParameters, host: Host) -> dict[str, An
 
 
 def _split_options(options: str) -> tuple[dict[str, str], str]:
-    """Return the settings that command-line options make, and the other options."""
+    """Split command-line options into run-time settings and other options."""
     words = iter(re.findall(r"(?:\\.|[^\s\\])+", options))
     settings, others = {}, []
     for word in words:
-        text = word
-        if word == "-c":
-            text = f"-c{next(words, '')}"
-        match = re.fullmatch(r"(?:-c|--)([^=]+)=(.*)", text, re.DOTALL)
+        option = f"-c{next(words, '')}" if word == "-c" else word
+        match = re.fullmatch(r"(?:-c|--)([^=]+)=(.*)", option, re.DOTALL)
         if match:
             name, value = match.groups()
             settings[name.replace("-", "_")] = re.sub(r"\\(.)", r"\1", value)
         else:
-            others.append(text)
+            others.append(option)
     return settings, " ".join(others)
 
 
 def _quote(text: str) -> str:
-    # The same in either value of standard_conforming_strings.
+    # E'' does not depend on standard_conforming_strings.
     return "E'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

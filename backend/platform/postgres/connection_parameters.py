@@ -1,4 +1,4 @@
-"""What a connection to PostgreSQL needs to know, read and checked."""
+"""Validated parameters of a connection to PostgreSQL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ PoolerSetting = Literal["auto", "none", "session", "transaction"]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where a server listens.
+    """Address of a server.
 
     Attributes:
-        name: Its name, which a certificate is compared with; or the directory of a Unix socket.
-        address: The name or IP address to connect to; the name where no `hostaddr` is given.
-        port: 1 to 65535; a Unix socket has it in its file's name.
+        name: Host name, which the certificate is compared with, or the directory of a Unix socket.
+        address: Host name or IP address to connect to: `hostaddr` if given, else `name`.
+        port: 1 to 65535; part of the file name of a Unix socket.
     """
 
     name: str
@@ -28,31 +28,31 @@ class Host:
 
     @property
     def is_socket(self) -> bool:
-        """Whether this is a Unix socket."""
+        """Whether the address is a Unix socket."""
         return self.address.startswith("/")
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionParameters:
-    """How to connect; names and meanings are libpq's.
+    """How to connect. Names and meanings are those of libpq.
 
     Attributes:
-        variable: Where the parameters come from, for errors: such as DATABASE_URL.
-        hosts: Tried in order, or at random; at least one.
-        user: The role.
-        password: None where it comes from a password file.
-        passfile: The password file; None for libpq's default one.
-        database: Its name.
-        tls: How TCP connections are encrypted.
-        server_settings: PostgreSQL's settings for each session, by name.
-        options: Command-line options for the server, as they are sent.
-        target_session_attrs: Which server of several is accepted.
-        connect_timeout_seconds: Longest wait for each host; None where the URL leaves it to the service.
-        load_balance_hosts: Try the hosts in random order.
+        variable: Variable that contains the URL, such as DATABASE_URL, for error messages.
+        hosts: Servers to try in order; at least one.
+        user: Role name.
+        password: None if a password file provides it.
+        passfile: Password file; None for libpq's default file.
+        database: Database name.
+        tls: TLS parameters of TCP connections.
+        server_settings: Run-time settings of each session by name.
+        options: Command-line options for the server, unparsed.
+        target_session_attrs: Required state of the session, such as `primary`.
+        connect_timeout_seconds: Time limit per host; None if the URL has no `connect_timeout`.
+        load_balance_hosts: Whether to try the hosts in random order.
         krbsrvname: Kerberos service name; None for the server's default.
-        gsslib: GSS library.
-        pooler: Which pooler stands before the server.
-        ignores_channel_binding: The server was to be authenticated by channel binding, which the driver lacks.
+        gsslib: GSSAPI library, `gssapi` or `sspi`.
+        pooler: Mode of the pooler in front of the server.
+        ignores_channel_binding: Whether `channel_binding=require` is not enforced, which asyncpg cannot do.
     """
 
     variable: str
@@ -74,6 +74,6 @@ class ConnectionParameters:
 
     @property
     def total_timeout_seconds(self) -> float | None:
-        """Longest wait for all hosts; None where the URL leaves it to the service."""
+        """Time limit for all hosts together; None if the URL has no `connect_timeout`."""
         each = self.connect_timeout_seconds
         return None if each is None else each * len(self.hosts)

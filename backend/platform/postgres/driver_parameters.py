@@ -1,13 +1,13 @@
-"""The names that other clients of PostgreSQL read from a URL, and what they mean for this one."""
+"""URL parameters of other PostgreSQL drivers and tools: which are ignored, and which are translated to libpq's."""
 
 from typing import Final
 
-from backend.platform.postgres.parameter_values import ParameterValues
+from backend.platform.postgres.parameter_values import FALSE_VALUES, ParameterValues
 from backend.platform.postgres.tls import SSL_MODES, SYSTEM_ROOTS
 
-__all__ = ["is_known_elsewhere", "translate"]
+__all__ = ["apply_driver_parameter", "is_driver_parameter"]
 
-_TEXT: Final = (
+_NAMES: Final = (
     # Prisma; postgres.js, node-postgres, Drizzle, TypeORM, Sequelize
     """
     connection_limit pgbouncer schema single_use_connections socket_timeout sslaccept statement_cache_size
@@ -51,8 +51,8 @@ _TEXT: Final = (
     xmlFactoryFactory
     """
 )
-_OTHER_CLIENTS: Final = frozenset(_TEXT.split())
-_OTHER_CLIENTS_PREFIXES: Final = ("pool_", "x-")  # pgx and SQLAlchemy; golang-migrate
+_DRIVER_PARAMETERS: Final = frozenset(_NAMES.split())
+_DRIVER_PREFIXES: Final = ("pool_", "x-")  # pgx and SQLAlchemy; golang-migrate
 
 _TARGET_SERVER_TYPES: Final = {
     "any": "any",
@@ -63,25 +63,28 @@ _TARGET_SERVER_TYPES: Final = {
     "secondary": "standby",
     "slave": "standby",
 }
-"""JDBC's `targetServerType` in libpq's words."""
+"""Values of JDBC's `targetServerType` and the equivalents of libpq's `target_session_attrs`."""
 
-_TRUE: Final = frozenset({"", "1", "on", "true", "yes"})
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
-
-
-def is_known_elsewhere(name: str) -> bool:
-    """Tell whether a parameter is another client's own."""
-    return name in _OTHER_CLIENTS or name.startswith(_OTHER_CLIENTS_PREFIXES)
+_TRUE_VALUES: Final = frozenset({"", "1", "on", "true", "yes"})
 
 
-def translate(values: ParameterValues, name: str, value: str) -> None:
-    """Keep what another client's parameter means for this one; most mean nothing."""
+def is_driver_parameter(name: str) -> bool:
+    """Return whether a name is a parameter of another driver or tool."""
+    return name in _DRIVER_PARAMETERS or name.startswith(_DRIVER_PREFIXES)
+
+
+def apply_driver_parameter(values: ParameterValues, name: str, value: str) -> None:
+    """Apply the equivalent of another driver's parameter. Most have none and are ignored.
+
+    Raises:
+        ConfigurationError: A boolean parameter has another value.
+    """
     match name:
         case "pgbouncer":
-            values.says_transaction_pooler |= _is_true(values, name, value)
+            values.has_transaction_pooler |= _is_true(values, name, value)
         case "prepared_statement_cache_size" | "statement_cache_size":
-            # Written where a pooler does not keep prepared statements.
-            values.says_transaction_pooler |= value == "0"
+            # 0 disables prepared statements, as a transaction pooler requires.
+            values.has_transaction_pooler |= value == "0"
         case "ssl":
             values.require_at_least(_sslmode(values, value))
         case "ssl_require" if _is_true(values, name, value):
@@ -99,13 +102,13 @@ def translate(values: ParameterValues, name: str, value: str) -> None:
 
 
 def _sslmode(values: ParameterValues, value: str) -> str:
-    """Return the `sslmode` of node-postgres', JDBC's or SQLAlchemy's `ssl`."""
+    """Return the `sslmode` for the parameter `ssl` of node-postgres, JDBC or SQLAlchemy."""
     if value in SSL_MODES:
         return value
     return "require" if value == "no-verify" or _is_true(values, "ssl", value) else "disable"
 
 
 def _is_true(values: ParameterValues, name: str, value: str) -> bool:
-    if value.lower() not in _TRUE | _FALSE:
+    if value.lower() not in _TRUE_VALUES | FALSE_VALUES:
         values.fail(name, "must be true or false")
-    return value.lower() in _TRUE
+    return value.lower() in _TRUE_VALUES

@@ -1,7 +1,7 @@
-"""From a PostgreSQL URL as providers hand it out to connection parameters: the one place that reads it.
+"""Parses PostgreSQL URLs, also as providers publish them, into connection parameters.
 
-It is read as libpq does (https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
-No error contains a value of the URL, but for the path of a file, so that none contains a part of the password.
+The syntax is that of libpq (https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNSTRING-URIS).
+Error messages contain no values of the URL except paths of files, so they cannot reveal a part of the password.
 """
 
 import configparser
@@ -14,15 +14,15 @@ from urllib.parse import unquote_to_bytes
 
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.connection_parameters import ConnectionParameters, PoolerSetting
-from backend.platform.postgres.driver_parameters import is_known_elsewhere, translate
+from backend.platform.postgres.driver_parameters import apply_driver_parameter, is_driver_parameter
 from backend.platform.postgres.parameter_checks import build_parameters
-from backend.platform.postgres.parameter_values import ParameterValues
-from backend.platform.postgres.tls import build_context
+from backend.platform.postgres.parameter_values import FALSE_VALUES, ParameterValues
+from backend.platform.postgres.tls import build_ssl_context
 from backend.platform.postgres.url_parameters import (
     ALIASES,
-    DROPPED,
     ENVIRONMENT_VARIABLES,
-    HONOURED,
+    IGNORED,
+    SUPPORTED,
     UNSUPPORTED,
     is_server_setting,
 )
@@ -31,57 +31,56 @@ from backend.platform.settings.database import DatabaseSettings
 __all__ = ["check_dsns", "migration_parameters", "parse_dsn", "service_parameters"]
 
 _SCHEME: Final = re.compile(r"postgres(ql)?(\+\w+)?", re.ASCII)
-_FORM: Final = "must look like postgresql://user:password@host/database"
-_ENCODE: Final = (
+_EXPECTED_FORM: Final = "must look like postgresql://user:password@host/database"
+_NOT_PARSABLE: Final = (
     "cannot be read; percent-encode special characters in user and password (%40 for @, %2F for /, %3F for ?,"
     " %25 for %)"
 )
-_FALSE: Final = frozenset({"0", "false", "no", "off"})
-_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,62}", re.ASCII)
-_SECRETS: Final = frozenset(
+_PARAMETER_NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,62}", re.ASCII)
+_SECRET_PARAMETERS: Final = frozenset(
     {"oauth_client_secret", "password", "scram_client_key", "scram_server_key", "sslpassword"}
 )
 
 
 def service_parameters(settings: DatabaseSettings) -> ConnectionParameters:
-    """Return how the service connects now, which a rotated secret changes.
+    """Return the service's current connection parameters. A rotated DATABASE_URL_FILE changes them.
 
     Raises:
-        ConfigurationError: DATABASE_URL, or its file, cannot be read or honoured.
+        ConfigurationError: DATABASE_URL or its file is unreadable or invalid.
     """
     return parse_dsn(
         settings.current_database_url() or "",
-        variable=_variable("DATABASE_URL", settings.database_url_file),
+        variable=_variable_of("DATABASE_URL", settings.database_url_file),
         pooler=settings.database_pooler,
         environment=os.environ,
     )
 
 
 def migration_parameters(settings: DatabaseSettings) -> ConnectionParameters:
-    """Return how migrations connect: by DATABASE_MIGRATION_URL, else as the service does.
+    """Return the connection parameters of migrations: DATABASE_MIGRATION_URL, else those of the service.
 
     Raises:
-        ConfigurationError: The URL, or its file, cannot be read or honoured.
+        ConfigurationError: The URL or its file is unreadable or invalid.
     """
     if settings.database_migration_url is None and settings.database_migration_url_file is None:
         return service_parameters(settings)
     return parse_dsn(
         settings.current_migration_url() or "",
-        variable=_variable("DATABASE_MIGRATION_URL", settings.database_migration_url_file),
+        variable=_variable_of("DATABASE_MIGRATION_URL", settings.database_migration_url_file),
         environment=os.environ,
     )
 
 
 def check_dsns(settings: DatabaseSettings) -> None:
-    """Refuse a URL that cannot be read or honoured, or whose certificates cannot be loaded, before it is used.
+    """Check the URLs of the service and of migrations, and load their certificates, without connecting.
 
     Raises:
-        ConfigurationError: One sentence that names the variable.
+        ConfigurationError: A URL is invalid or a file cannot be loaded; the message names the variable.
     """
     if settings.uses_embedded_database:
         return
     for parameters in (service_parameters(settings), migration_parameters(settings)):
-        build_context(parameters.tls, parameters.hosts[0].name)
+        build_ssl_context(parameters.tls, parameters.hosts[0].name)
 
 
 def parse_dsn(
@@ -91,77 +90,78 @@ def parse_dsn(
     pooler: PoolerSetting = "auto",
     environment: Mapping[str, str] | None = None,
 ) -> ConnectionParameters:
-    """Read a URL such as Neon's: `postgres://user:password@host/database?sslmode=require&channel_binding=require`.
+    """Parse a URL such as Neon's `postgres://user:password@host/database?sslmode=require&channel_binding=require`.
 
     Args:
-        url: The URL. A driver in its scheme, such as `postgresql+asyncpg`, has no meaning here.
-        variable: Where it comes from, for errors.
-        pooler: Which pooler stands before the server; `auto` derives it from the URL.
-        environment: Has libpq's variables (PGPASSWORD, PGSSLMODE, …), the defaults of what the URL lacks;
-            None leaves them and libpq's files in the home directory aside.
+        url: URL to parse. A driver in the scheme, such as `postgresql+asyncpg`, is ignored.
+        variable: Variable that contains the URL, for error messages.
+        pooler: Mode of the pooler in front of the server; `auto` derives it from the URL.
+        environment: Environment with libpq's variables (PGPASSWORD, PGSSLMODE, …), which are defaults for missing
+            parameters. None ignores these variables and libpq's files in the home directory.
 
     Raises:
-        ConfigurationError: It cannot be read or honoured; one sentence that names the variable.
+        ConfigurationError: The URL is invalid or not supported; the message names the variable.
     """
     values = ParameterValues(variable, reads_environment=environment is not None)
-    _read_url(values, url)
+    _parse_url(values, url)
     if environment is not None:
-        _read_service(values, environment)
+        _read_service_file(values, environment)
         for name, default in ENVIRONMENT_VARIABLES.items():
             if environment.get(default) and not values.has(name):
-                _store(values, name, environment[default], default)
+                _set(values, name, environment[default], default)
     return build_parameters(values, pooler)
 
 
-def _variable(name: str, file: Path | None) -> str:
+def _variable_of(name: str, file: Path | None) -> str:
     return name if file is None else f"{name}_FILE"
 
 
-def _read_url(values: ParameterValues, url: str) -> None:
+def _parse_url(values: ParameterValues, url: str) -> None:
     scheme, separator, rest = url.strip().partition("://")
     if not separator or not _SCHEME.fullmatch(scheme.lower()):
-        raise ConfigurationError(f"{values.variable} {_FORM}")
-    # The last @ ends the password, wherever it is: with a / or ? before it, two readings are possible.
+        raise ConfigurationError(f"{values.variable} {_EXPECTED_FORM}")
+    # The last @ ends the password. A / or ? before it makes the URL ambiguous, so it is rejected below.
     userinfo, _, location = rest.rpartition("@")
     parts = re.fullmatch(r"([^/?]*)(?:/([^?]*))?(?:\?(.*))?", location)
     if "/" in userinfo or "?" in userinfo or parts is None or re.search(r"[\0-\x1f\x7f]", rest):
-        raise ConfigurationError(f"{values.variable} {_ENCODE}")
+        raise ConfigurationError(f"{values.variable} {_NOT_PARSABLE}")
     authority, database, query = parts.groups()
     user, _, password = userinfo.partition(":")
-    hosts, ports = zip(*(_host_and_port(values, each) for each in authority.split(",")), strict=True)
-    written = {
+    hosts, ports = zip(*(_split_host_port(values, each) for each in authority.split(",")), strict=True)
+    components = {
         "user": user,
         "password": password,
         "host": ",".join(hosts) if any(hosts) else "",
         "port": ",".join(ports) if any(ports) else "",
         "dbname": database,
     }
-    for name, value in written.items():
+    for name, value in components.items():
         if value:
             values.set(name, _decode(values, value))
-    after_secret = False
-    for name, value in _pairs(values, query or ""):
-        _read_parameter(values, name, value, is_shown=not after_secret)
-        after_secret = after_secret or name in _SECRETS
+    # After a secret, a name may be the rest of a value with an unencoded &.
+    may_be_secret = False
+    for name, value in _split_query(values, query or ""):
+        _read_parameter(values, name, value, is_name_public=not may_be_secret)
+        may_be_secret = may_be_secret or name in _SECRET_PARAMETERS
 
 
-def _host_and_port(values: ParameterValues, text: str) -> tuple[str, str]:
+def _split_host_port(values: ParameterValues, text: str) -> tuple[str, str]:
     parts = re.fullmatch(r"\[([^\]]+)\](?::([^:]*))?|([^:\[\]]*)(?::([^:]*))?", text)
     if parts is None:
         raise ConfigurationError(
-            f"{values.variable} has an unreadable host or port; write an IPv6 address in brackets, and"
+            f"{values.variable} has an invalid host or port; write an IPv6 address in brackets, and"
             " percent-encode special characters in user and password"
         )
-    address, port, name, other_port = parts.groups()
-    return address or name or "", port or other_port or ""
+    ipv6_address, ipv6_port, name, port = parts.groups()
+    return ipv6_address or name or "", ipv6_port or port or ""
 
 
-def _pairs(values: ParameterValues, query: str) -> Iterator[tuple[str, str]]:
+def _split_query(values: ParameterValues, query: str) -> Iterator[tuple[str, str]]:
     for text in query.split("&"):
         name, separator, value = text.partition("=")
         if text and not (separator and name):
             raise ConfigurationError(
-                f"{values.variable}: a parameter after ? is not written name=value; percent-encode special"
+                f"{values.variable}: a parameter after ? is not of the form name=value; percent-encode special"
                 " characters"
             )
         if text:
@@ -174,53 +174,55 @@ def _decode(values: ParameterValues, text: str) -> str:
     except ValueError:
         decoded = "\0"
     if "\0" in decoded or re.search("%(?![0-9A-Fa-f]{2})", text):
-        raise ConfigurationError(f"{values.variable} {_ENCODE}") from None
+        raise ConfigurationError(f"{values.variable} {_NOT_PARSABLE}") from None
     return decoded
 
 
-def _read_parameter(values: ParameterValues, name: str, value: str, *, is_shown: bool) -> None:
+def _read_parameter(values: ParameterValues, name: str, value: str, *, is_name_public: bool) -> None:
     name = ALIASES.get(name, name)
     if name == "options" and value.startswith("-c+"):
-        value = value.replace("+", " ")  # as forms encode a space; to libpq it would be no option
-    if name in HONOURED or name in UNSUPPORTED:
-        _store(values, name, value, values.variable)
-    elif is_known_elsewhere(name):
-        translate(values, name, value)
-    elif name in DROPPED:
+        value = value.replace("+", " ")  # + is a space in form encoding; libpq would not recognize the option
+    if name in SUPPORTED or name in UNSUPPORTED:
+        _set(values, name, value, values.variable)
+    elif is_driver_parameter(name):
+        apply_driver_parameter(values, name, value)
+    elif name in IGNORED:
         pass
     elif is_server_setting(name):
         values.server_settings[name] = value
     else:
-        shown = name if is_shown and _NAME.fullmatch(name) else "a parameter"
+        label = name if is_name_public and _PARAMETER_NAME.fullmatch(name) else "a parameter"
         raise ConfigurationError(
-            f"{values.variable}: {shown} is neither a connection parameter nor a setting of PostgreSQL;"
+            f"{values.variable}: {label} is neither a connection parameter nor a setting of PostgreSQL;"
             " remove it, or percent-encode & in a value as %26"
         )
 
 
-def _store(values: ParameterValues, name: str, value: str, variable: str) -> None:
+def _set(values: ParameterValues, name: str, value: str, variable: str) -> None:
     values.set(name, value, variable)
-    if name in UNSUPPORTED and value and value.lower() not in _FALSE:
+    if name in UNSUPPORTED and value and value.lower() not in FALSE_VALUES:
         values.fail(name, f"is not supported: {UNSUPPORTED[name]}")
 
 
-def _read_service(values: ParameterValues, environment: Mapping[str, str]) -> None:
-    """Take what the URL lacks from a section of libpq's service file."""
+def _read_service_file(values: ParameterValues, environment: Mapping[str, str]) -> None:
+    """Read missing parameters from a section of libpq's connection service file."""
     service = values.get("service") or environment.get("PGSERVICE")
     if not service:
         return
     variable = values.variable if values.get("service") else "PGSERVICE"
-    given = values.get("servicefile") or environment.get("PGSERVICEFILE")
+    file_name = values.get("servicefile") or environment.get("PGSERVICEFILE")
     sections = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=False)
     sections.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     try:
-        path = Path(given) if given else Path.home() / ".pg_service.conf"
+        path = Path(file_name) if file_name else Path.home() / ".pg_service.conf"
         with path.open() as file:
             sections.read_file(file)
         section = dict(sections[service])
     except (OSError, ValueError, KeyError, RuntimeError, configparser.Error) as error:
         reason = type(error).__name__
-        raise ConfigurationError(f"{variable}: the service cannot be read from its file ({reason})") from None
+        raise ConfigurationError(
+            f"{variable}: the service cannot be read from its service file ({reason}); check servicefile or PGSERVICEFILE"
+        ) from None
     for name, value in section.items():
         if not values.has(ALIASES.get(name, name)) and name not in values.server_settings:
-            _read_parameter(values, name, value, is_shown=True)
+            _read_parameter(values, name, value, is_name_public=True)

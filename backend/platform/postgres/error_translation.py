@@ -1,4 +1,4 @@
-"""The one place where an error of PostgreSQL, its driver or the network becomes an error of the domain."""
+"""Translates errors of PostgreSQL, asyncpg and the network into domain errors."""
 
 import errno
 import re
@@ -33,23 +33,23 @@ __all__ = [
 
 
 class Outcome(Enum):
-    """What a failure means to a caller."""
+    """Category of a database failure."""
 
     TRANSIENT = auto()
-    """It can pass without any change to the setup: 503 with Retry-After, and the commands try again."""
+    """May succeed later without a change of the setup: requests get 503 with Retry-After, commands retry."""
     PERMANENT = auto()
-    """It stays until an operator changes something: 500, and the commands stop."""
+    """Persists until an operator changes the setup: requests get 500, commands stop."""
     TIMEOUT = auto()
     CONFLICT = auto()
     BAD_VALUE = auto()
 
 
 _OUTCOMES: Final = {
-    # By SQLSTATE (PostgreSQL, appendix A) or the beginning of one; the longest match counts.
-    "": Outcome.PERMANENT,  # whatever is not below: nothing says that it passes
+    # By SQLSTATE prefix (PostgreSQL, appendix A); the longest match applies.
+    "": Outcome.PERMANENT,  # default
     "08": Outcome.TRANSIENT,  # connection exception
     "22": Outcome.BAD_VALUE,  # data exception
-    "22023": Outcome.PERMANENT,  # invalid_parameter_value: a setting that the server does not take
+    "22023": Outcome.PERMANENT,  # invalid_parameter_value: a setting that the server rejects
     "22P05": Outcome.PERMANENT,  # untranslatable_character: the database's encoding lacks a character
     "23505": Outcome.CONFLICT,  # unique_violation
     "23514": Outcome.BAD_VALUE,  # check_violation
@@ -63,17 +63,17 @@ _OUTCOMES: Final = {
     "54000": Outcome.BAD_VALUE,  # program_limit_exceeded: a value is too large for an index
     "55": Outcome.TRANSIENT,  # object not in prerequisite state, in use
     "55P03": Outcome.TIMEOUT,  # lock_not_available, by lock_timeout
-    "57": Outcome.TRANSIENT,  # operator intervention: the server shuts down, crashed or starts
+    "57": Outcome.TRANSIENT,  # operator intervention: the server shuts down, has crashed or starts
     "57014": Outcome.TIMEOUT,  # query_canceled, by statement_timeout
     "58": Outcome.TRANSIENT,  # system error outside PostgreSQL
     "58P01": Outcome.PERMANENT,  # undefined_file: an extension whose library is not installed
     "72": Outcome.TRANSIENT,  # snapshot too old
-    "XX000": Outcome.TRANSIENT,  # internal_error; poolers use it for a lack of connections too
+    "XX000": Outcome.TRANSIENT,  # internal_error; poolers also report exhausted connections by it
 }
 
-_OUTCOMES_OF_TYPES: Final[tuple[tuple[type[BaseException], Outcome], ...]] = (
-    # Of the driver and below; the first match counts.
-    (TimeoutError, Outcome.TIMEOUT),  # before OSError, of which it is one
+_OUTCOMES_BY_TYPE: Final[tuple[tuple[type[BaseException], Outcome], ...]] = (
+    # Errors of asyncpg and the network; the first match applies.
+    (TimeoutError, Outcome.TIMEOUT),  # a subclass of OSError
     (ConfigurationError, Outcome.PERMANENT),
     (asyncpg.ClientConfigurationError, Outcome.PERMANENT),
     (asyncpg.UnsupportedClientFeatureError, Outcome.PERMANENT),
@@ -81,28 +81,28 @@ _OUTCOMES_OF_TYPES: Final[tuple[tuple[type[BaseException], Outcome], ...]] = (
     (ClientDataError, Outcome.BAD_VALUE),  # a value that asyncpg cannot encode
     (asyncpg.InterfaceError, Outcome.TRANSIENT),
     (asyncpg.InternalClientError, Outcome.TRANSIENT),
-    (OSError, Outcome.TRANSIENT),  # also a name that is not found, as while a cluster starts
+    (OSError, Outcome.TRANSIENT),  # includes failed name resolution, as at the start of a cluster
 )
 
 _POOLER_STATES: Final = {"", "08P01", "XX000"}
-"""With these PgBouncer, Supavisor and Neon's proxy report whatever they have to say; only the text tells more."""
+"""SQLSTATEs that PgBouncer, Supavisor and Neon's proxy use for every error; only the message tells the cause."""
 
-_PERMANENT_TEXT: Final = re.compile(
+_PERMANENT_POOLER_MESSAGE: Final = re.compile(
     r"no such (database|user)|does not exist|authentication failed|wrong password|no pg_hba\.conf entry"
     r"|(ssl|tls) required|login rejected|unsupported startup parameter|bouncer config error"
     r"|tenant or user not found|endpoint id is not specified|endpoint could not be found",
     re.IGNORECASE,
 )
 
-_PERMANENT_TLS: Final = re.compile(
-    # OpenSSL's reasons of a handshake that one side refuses.
+_PERMANENT_TLS_REASON: Final = re.compile(
+    # OpenSSL's reason codes of a rejected handshake.
     r"UNSUPPORTED_PROTOCOL|WRONG_VERSION|PROTOCOL_VERSION|NO_SHARED_CIPHER"
     r"|NO_PROTOCOLS_AVAILABLE|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_(EXPIRED|REVOKED|REQUIRED|UNKNOWN)"
     r"|UNSUPPORTED_CERTIFICATE|HANDSHAKE_FAILURE|ACCESS_DENIED|UNRECOGNIZED_NAME|KEY_TOO_SMALL|MD_TOO_WEAK"
 )
 
 _SETUP_STATES: Final = ("0A", "28", "3D", "3F", "42501", "58P01")
-"""A migration that fails so is right; the database or the role lacks something."""
+"""SQLSTATEs of a migration that fails because of the database or the role, not because of its statements."""
 
 
 _ERRORS: Final[dict[Outcome, tuple[type[DomainError], str]]] = {
@@ -113,52 +113,54 @@ _ERRORS: Final[dict[Outcome, tuple[type[DomainError], str]]] = {
 
 
 def classify(error: BaseException) -> Outcome | None:
-    """Tell what a failure means, or None where `error` is no failure of the database.
+    """Return the category of a failure, None if `error` is not a database failure.
 
     Args:
-        error: What asyncpg, `ssl`, a socket or the event loop raised, or what reading the address did.
+        error: Exception of asyncpg, `ssl`, a socket, the event loop or the parser of the URL.
     """
     if isinstance(error, asyncpg.PostgresError):
         return _classify_state(error)
-    if _is_refused_by_peer(error):
+    if _is_rejected_by_peer(error):
         return Outcome.PERMANENT
-    return next((outcome for types, outcome in _OUTCOMES_OF_TYPES if isinstance(error, types)), None)
+    return next((outcome for kind, outcome in _OUTCOMES_BY_TYPE if isinstance(error, kind)), None)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether the same may succeed later although nobody changes the setup."""
+    """Return whether a retry may succeed without a change of the setup."""
     return is_retriable_conflict(error) or classify(error) in {Outcome.TRANSIENT, Outcome.TIMEOUT}
 
 
 def is_retriable_conflict(error: BaseException) -> bool:
-    """Tell whether PostgreSQL rolled back because of a concurrent transaction, so that the same may succeed now."""
+    """Return whether PostgreSQL rolled back because of a concurrent transaction, so that a retry may succeed."""
     return isinstance(error, asyncpg.PostgresError) and error.sqlstate in {"40001", "40P01"}
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Tell whether the connection broke, rather than the statement."""
+    """Return whether the connection was lost, as opposed to a failed statement."""
     if isinstance(error, asyncpg.PostgresError):
-        # 08: connection exception; 57P01 to 57P05: the server ended the session, or does not start one.
+        # 08: connection exception; 57P01 to 57P05: the server terminated the session or accepts none.
         return (error.sqlstate or "").startswith(("08", "57P"))
-    lost = isinstance(error, (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError))
-    return lost and classify(error) is Outcome.TRANSIENT
+    is_connection_error = isinstance(
+        error, (ConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+    )
+    return is_connection_error and classify(error) is Outcome.TRANSIENT
 
 
 def needs_setup(error: BaseException) -> bool:
-    """Tell whether the failure is one of the setup (role, grants, database, extension), not of the statement."""
-    if isinstance(error, asyncpg.PostgresError) and not _is_poolers(error):
+    """Return whether the setup (role, grants, database, extension) caused the failure, not the statement."""
+    if isinstance(error, asyncpg.PostgresError) and not _is_permanent_pooler_error(error):
         return (error.sqlstate or "").startswith(_SETUP_STATES)
     return classify(error) is Outcome.PERMANENT
 
 
 def translate(error: Exception) -> DomainError | None:
-    """Give the domain's name to a failure of the database.
+    """Translate a database failure into a domain error.
 
     Args:
-        error: As `classify` takes it.
+        error: See `classify`.
 
     Returns:
-        The error to raise instead, or None where `error` is no failure of the database.
+        The error to raise instead, or None if `error` is not a database failure.
     """
     outcome = classify(error)
     if outcome is Outcome.PERMANENT:
@@ -171,27 +173,30 @@ def translate(error: Exception) -> DomainError | None:
     return kind(detail)
 
 
-def _is_refused_by_peer(error: BaseException) -> bool:
-    """Whether the same TLS handshake or socket would be refused again."""
+def _is_rejected_by_peer(error: BaseException) -> bool:
+    """Whether the peer would reject the same TLS handshake or socket again."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return True
     if isinstance(error, ssl.SSLError):
-        # Python sets no reason on an error that does not come from OpenSSL.
-        verifies = isinstance(error, ssl.SSLCertVerificationError)
-        return verifies or bool(_PERMANENT_TLS.search(getattr(error, "reason", None) or ""))
+        # Only errors from OpenSSL have a reason.
+        return bool(_PERMANENT_TLS_REASON.search(getattr(error, "reason", None) or ""))
     if isinstance(error, ConnectionError):
-        return "rejected SSL upgrade" in str(error)  # asyncpg's words
-    # EPERM is left out: a firewall causes it, too.
+        return "rejected SSL upgrade" in str(error)  # message of asyncpg
+    # EPERM is not permanent: a firewall may cause it.
     return isinstance(error, OSError) and error.errno == errno.EACCES
 
 
 def _classify_state(error: asyncpg.PostgresError) -> Outcome:
     if isinstance(error, asyncpg.InvalidCachedStatementError):
-        return Outcome.TRANSIENT  # a migration changed the result; asyncpg prepares the statement again
+        return Outcome.TRANSIENT  # a migration changed the result type; asyncpg prepares the statement again
     state = error.sqlstate or ""
     if state in _POOLER_STATES:
-        return Outcome.PERMANENT if _is_poolers(error) else Outcome.TRANSIENT
+        return Outcome.PERMANENT if _is_permanent_pooler_error(error) else Outcome.TRANSIENT
     return longest_match(_OUTCOMES, state)
 
 
-def _is_poolers(error: asyncpg.PostgresError) -> bool:
-    """Whether this is a pooler's report of something permanent."""
-    return (error.sqlstate or "") in _POOLER_STATES and bool(_PERMANENT_TEXT.search(error.message or ""))
+def _is_permanent_pooler_error(error: asyncpg.PostgresError) -> bool:
+    """Whether a pooler reports a permanent failure."""
+    return (error.sqlstate or "") in _POOLER_STATES and bool(
+        _PERMANENT_POOLER_MESSAGE.search(error.message or "")
+    )

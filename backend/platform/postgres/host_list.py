@@ -1,27 +1,28 @@
-"""The servers of a connection: `host`, `hostaddr` and `port`, each of which may be a list."""
+"""Parses `host`, `hostaddr` and `port`, each of which may be a comma-separated list."""
 
+import contextlib
 import ipaddress
 import re
 from typing import Final
 
 from backend.platform.postgres.connection_parameters import Host
 from backend.platform.postgres.parameter_values import ParameterValues
+from backend.platform.settings.environment import parse_port
 
 __all__ = ["read_hosts"]
 
 _DEFAULT_PORT: Final = 5432
-_PORT_MAX: Final = 65535
-_SOCKET_PATH_MAX: Final = 107
-"""Bytes that Linux takes."""
+_SOCKET_PATH_MAX_BYTES: Final = 107
+"""Limit of Linux."""
 
 
-def read_hosts(values: ParameterValues) -> tuple[Host, ...]:
-    """Return the hosts that `host`, `hostaddr` and `port` name; at least one.
+def read_hosts(values: ParameterValues) -> list[Host]:
+    """Return the hosts of a connection, at least one.
 
     Raises:
-        ConfigurationError: There is none, or one is impossible.
+        ConfigurationError: No host is given, or a host, address or port is invalid.
     """
-    names, addresses, ports = (values.items_of(name) for name in ("host", "hostaddr", "port"))
+    names, addresses, ports = (values.split_list(name) for name in ("host", "hostaddr", "port"))
     count = len(names or addresses)
     if not count:
         values.fail("host", "is missing: write postgresql://user:password@host/database")
@@ -31,38 +32,50 @@ def read_hosts(values: ParameterValues) -> tuple[Host, ...]:
         values.fail("port", "must have one entry, or as many as host")
     ports = (ports or [""]) * count if len(ports) < count else ports
     names, addresses = names or addresses, addresses or [""] * count
-    return tuple(map(_host, [values] * count, names, addresses, ports))
+    return [_parse_host(values, *each) for each in zip(names, addresses, ports, strict=True)]
 
 
-def _host(values: ParameterValues, name: str, address: str, port: str) -> Host:
-    if match := re.fullmatch(r"([^:/]+):([0-9]+)", name):  # as asyncpg and SQLAlchemy take it in a query
-        name, port = match.groups()
-    number = int(port) if port.isascii() and port.isdigit() and len(port) <= len(str(_PORT_MAX)) else -1
-    if port and not 1 <= number <= _PORT_MAX:
-        values.fail("port", "must be a number from 1 to 65535; percent-encode : in a user or password as %3A")
-    number = number if port else _DEFAULT_PORT
-    if address:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            values.fail("hostaddr", "must be an IP address")
+def _parse_host(values: ParameterValues, name: str, address: str, port_text: str) -> Host:
+    # asyncpg and SQLAlchemy accept host:port in a query.
+    if match := re.fullmatch(r"([^:/]+):([0-9]+)", name):
+        name, port_text = match.groups()
+    port = _parse_port(values, port_text)
+    if address and not _is_ip_address(address):
+        values.fail("hostaddr", "must be an IP address")
     if name.startswith("/"):
-        path = name if ".s.PGSQL." in name else f"{name}/.s.PGSQL.{number}"
-        if len(path.encode(errors="surrogateescape")) > _SOCKET_PATH_MAX:
-            values.fail("host", "is a longer path than a Unix socket can have")
-        return Host(name, address or name, number)
-    _check_host_name(values, name or address)
-    return Host(name or address, address or name, number)
-
-
-def _check_host_name(values: ParameterValues, name: str) -> None:
-    try:
-        is_valid = (
-            bool(ipaddress.IPv6Address(name))
-            if ":" in name
-            else bool(name.encode("idna") and re.fullmatch(r"[^\s/?#@\\%\[\]]+", name)) and name.isprintable()
-        )
-    except ValueError:
-        is_valid = False
-    if not is_valid:
+        path = name if ".s.PGSQL." in name else f"{name}/.s.PGSQL.{port}"
+        if len(path.encode(errors="surrogateescape")) > _SOCKET_PATH_MAX_BYTES:
+            values.fail(
+                "host", f"is too long for a Unix socket: {_SOCKET_PATH_MAX_BYTES} bytes with the file name"
+            )
+    elif not _is_host_name(name or address):
         values.fail("host", "must be a host name, an IP address, or the directory of a Unix socket")
+    return Host(name or address, address or name, port)
+
+
+def _parse_port(values: ParameterValues, text: str) -> int:
+    if not text:
+        return _DEFAULT_PORT
+    port = 0
+    with contextlib.suppress(ValueError):
+        port = parse_port(text)
+    if not port:
+        values.fail("port", "must be a number from 1 to 65535; percent-encode : in a user or password as %3A")
+    return port
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
+def _is_host_name(text: str) -> bool:
+    if ":" in text:
+        return _is_ip_address(text)
+    try:
+        text.encode("idna")
+    except ValueError:
+        return False
+    return text.isprintable() and re.fullmatch(r"[^\s/?#@\\%\[\]]+", text) is not None

@@ -1,4 +1,4 @@
-"""Runs migrations, by Alembic; apart, so that a worker, which only compares revisions, need not load it."""
+"""Runs migrations with Alembic. Workers compare revisions only and do not import this module."""
 
 import asyncio
 
@@ -17,30 +17,30 @@ __all__ = ["migrate", "migration_config"]
 async def migrate(
     address: ConnectionParameters | str, schema: ApplicationSchema, *, revision: str = "head"
 ) -> str:
-    """Bring a database to a revision.
+    """Upgrade a database to a revision.
 
-    Safe to run twice at once: a lock lets one go first, and the other finds nothing to do.
+    Concurrent calls are safe: a lock serializes them, and the second one has nothing to do.
 
     Args:
-        address: Parameters, or a URL, of the direct address, with the right to create tables.
-        schema: Its migrations are run.
-        revision: The one to reach.
+        address: Connection parameters or URL of a direct connection as a role that may create tables.
+        schema: Schema with the migrations.
+        revision: Target revision.
 
     Returns:
-        What was found and done, as a sentence.
+        A sentence with the previous and the new revision.
 
     Raises:
-        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
+        ConfigurationError: The URL, the role or the database must be corrected; the message says how.
         DatabaseUnavailable, DatabaseTimeout: The database does not answer.
-        asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: A migration failed; it was rolled back.
+        asyncpg.PostgresError, sqlalchemy.exc.DBAPIError: A migration failed and was rolled back.
     """
     parameters = parse_dsn(address) if isinstance(address, str) else address
     before = await _inspect(parameters, schema)
     if before.state is SchemaState.AHEAD:
-        return f"The database is ahead, at {before.revision}; this release knows {schema.head_revision}. Nothing to do."
+        return f"The database is ahead, at {before.revision}; this release needs {schema.head_revision}. Nothing to do."
     config = migration_config(schema)
     config.attributes["parameters"] = parameters
-    # Alembic is synchronous; its env.py opens an event loop of its own.
+    # Alembic is synchronous; env.py starts its own event loop.
     await asyncio.to_thread(command.upgrade, config, revision)
     after = await _inspect(parameters, schema)
     return (
@@ -51,20 +51,24 @@ async def migrate(
 
 
 def migration_config(schema: ApplicationSchema) -> Config:
-    """Return Alembic's configuration for the migrations of a schema."""
+    """Return the Alembic configuration for the migrations of a schema."""
     config = Config()
     config.set_main_option("script_location", str(schema.migrations).replace("%", "%%"))
     return config
 
 
-async def _inspect(parameters: ConnectionParameters, wanted: ApplicationSchema) -> DatabaseSchema:
-    """Return what the database has, unless no migration can make it fit."""
-    schema = await inspect_schema_at(parameters, wanted)
+async def _inspect(parameters: ConnectionParameters, expected: ApplicationSchema) -> DatabaseSchema:
+    """Return the current schema.
+
+    Raises:
+        ConfigurationError: No migration can make the database fit.
+    """
+    schema = await inspect_schema_at(parameters, expected)
     if schema.migration_defect:
         raise ConfigurationError(schema.migration_defect)
     if schema.foreign_revisions:
         raise ConfigurationError(
-            f"alembic_version also has the revision {schema.foreign_revisions[0]!r}, which is not of this release:"
-            " give this service a database of its own, or delete that row if nothing else uses it"
+            f"alembic_version also contains the revision {schema.foreign_revisions[0]!r} of another application:"
+            " give this service a separate database, or delete that row if no application uses it"
         )
     return schema

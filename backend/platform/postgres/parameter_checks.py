@@ -1,4 +1,4 @@
-"""From libpq's parameters as text to checked connection parameters."""
+"""Validates libpq's parameters and builds ConnectionParameters from them."""
 
 import getpass
 import re
@@ -7,13 +7,13 @@ from typing import Final
 
 from backend.platform.postgres.connection_parameters import ConnectionParameters, Host, Pooler, PoolerSetting
 from backend.platform.postgres.host_list import read_hosts
-from backend.platform.postgres.parameter_values import ParameterValues
+from backend.platform.postgres.parameter_values import FALSE_VALUES, ParameterValues
 from backend.platform.postgres.tls import (
     SSL_MODES,
     SYSTEM_ROOTS,
     TLS_VERSIONS,
     TlsParameters,
-    default_client_certificate,
+    default_file,
 )
 
 __all__ = ["build_parameters"]
@@ -23,29 +23,32 @@ _SUPABASE_TRANSACTION_PORT: Final = 6543
 
 
 def build_parameters(values: ParameterValues, pooler: PoolerSetting) -> ConnectionParameters:
-    """Check what was given.
+    """Validate all parameters.
 
     Args:
-        values: The values.
-        pooler: Which pooler stands before the server; `auto` derives it from the URL.
+        values: Parameters as text.
+        pooler: Mode of the pooler in front of the server; `auto` derives it from the URL.
 
     Raises:
-        ConfigurationError: A value is impossible, or cannot be honoured.
+        ConfigurationError: A value is invalid, or the driver does not support it.
     """
-    _refuse_what_the_driver_lacks(values)
+    _reject_unsupported(values)
     hosts = read_hosts(values)
     has_tcp = any(not host.is_socket for host in hosts)
-    # libpq ignores every TLS parameter where there are Unix sockets alone.
+    # Like libpq, ignore TLS parameters if all hosts are Unix sockets.
     tls = _tls(values) if has_tcp else TlsParameters(values.variable, mode="disable")
     if values.get("requirepeer") and any(host.is_socket for host in hosts):
-        values.fail("requirepeer", "is not supported: the driver cannot check who listens on a Unix socket")
+        values.fail(
+            "requirepeer",
+            "is not supported: the driver cannot check the owner of a Unix socket's server; remove it",
+        )
     user = values.get("user") or _system_user(values)
-    name = values.get("application_name") or values.get("fallback_application_name")
-    if name:
-        values.server_settings["application_name"] = name
+    application_name = values.get("application_name") or values.get("fallback_application_name")
+    if application_name:
+        values.server_settings["application_name"] = application_name
     return ConnectionParameters(
         variable=values.variable,
-        hosts=hosts,
+        hosts=tuple(hosts),
         user=user,
         password=_password(values),
         passfile=values.get("passfile"),
@@ -65,15 +68,22 @@ def build_parameters(values: ParameterValues, pooler: PoolerSetting) -> Connecti
     )
 
 
-def _refuse_what_the_driver_lacks(values: ParameterValues) -> None:
+def _reject_unsupported(values: ParameterValues) -> None:
     if values.choice("gssencmode", ("disable", "prefer", "require"), "prefer") == "require":
-        values.fail("gssencmode", "must not be require: the driver cannot encrypt by GSSAPI; use sslmode")
+        values.fail(
+            "gssencmode", "must not be require: the driver does not support GSSAPI encryption; use sslmode"
+        )
     if values.choice("sslcertmode", ("disable", "allow", "require"), "allow") == "require":
-        values.fail("sslcertmode", "must not be require: the driver cannot see what the server asks for")
-    if (values.get("replication") or "false").lower() not in {"0", "false", "no", "off"}:
-        values.fail("replication", "is not supported: the service needs an ordinary connection")
+        values.fail(
+            "sslcertmode",
+            "must not be require: the driver cannot see whether the server requests a certificate; remove it",
+        )
+    if (values.get("replication") or "false").lower() not in FALSE_VALUES:
+        values.fail(
+            "replication", "is not supported: the service does not use the replication protocol; remove it"
+        )
     if values.choice("min_protocol_version", ("3.0", "3.2", "latest"), "3.0") != "3.0":
-        values.fail("min_protocol_version", "must be 3.0, which is what the driver speaks")
+        values.fail("min_protocol_version", "must be 3.0, the only protocol version of the driver")
 
 
 def _tls(values: ParameterValues) -> TlsParameters:
@@ -94,14 +104,16 @@ def _tls(values: ParameterValues) -> TlsParameters:
     sends_server_name = values.flag("sslsni", default=True)
     if not sends_server_name and mode == "verify-full":
         values.fail(
-            "sslsni", "must be 1 where sslmode is verify-full: the driver verifies the name that it sends"
+            "sslsni", "must be 1 if sslmode is verify-full: the driver verifies the name that it sends"
         )
     certificate, key = values.get("sslcert"), values.get("sslkey")
     if values.get("sslcertmode") == "disable":
         certificate = None
     elif values.reads_environment:
-        default_certificate, default_key = default_client_certificate()
-        certificate, key = certificate or default_certificate, key or default_key
+        certificate, key = (
+            certificate or default_file("postgresql.crt"),
+            key or default_file("postgresql.key"),
+        )
     return TlsParameters(
         variable=values.variable_of("sslmode"),
         mode=mode,
@@ -119,20 +131,20 @@ def _tls(values: ParameterValues) -> TlsParameters:
 
 
 def _sslmode(values: ParameterValues) -> str:
-    given = values.get("sslmode")
-    if given == "no-verify":  # node-postgres and Heroku
+    sslmode = values.get("sslmode")
+    if sslmode == "no-verify":  # node-postgres and Heroku
         values.set("sslmode", "require")
-    mode = values.choice("sslmode", SSL_MODES, values.least_sslmode or "prefer")
+    mode = values.choice("sslmode", SSL_MODES, values.min_sslmode or "prefer")
     if values.flag("requiressl", default=False):
         values.require_at_least("require")
-    mode = max(mode, values.least_sslmode or mode, key=SSL_MODES.index)
+    mode = max(mode, values.min_sslmode or mode, key=SSL_MODES.index)
     if values.choice("channel_binding", ("disable", "prefer", "require"), "prefer") == "require":
         if mode == "disable":
-            values.fail("channel_binding", "must not be require where sslmode is disable")
+            values.fail("channel_binding", "must not be require if sslmode is disable")
         mode = max(mode, "require", key=SSL_MODES.index)
     if values.get("sslrootcert") == SYSTEM_ROOTS and mode != "verify-full":
-        if given:
-            values.fail("sslmode", "must be verify-full where sslrootcert is system")
+        if sslmode:
+            values.fail("sslmode", "must be verify-full if sslrootcert is system")
         mode = "verify-full"
     return mode
 
@@ -144,7 +156,7 @@ def _connect_timeout(values: ParameterValues) -> float | None:
     return float(text) if int(text) > 0 else None
 
 
-def _pooler(values: ParameterValues, hosts: tuple[Host, ...], setting: PoolerSetting) -> Pooler:
+def _pooler(values: ParameterValues, hosts: list[Host], setting: PoolerSetting) -> Pooler:
     if setting != "auto":
         return setting
     for host in hosts:
@@ -154,9 +166,9 @@ def _pooler(values: ParameterValues, hosts: tuple[Host, ...], setting: PoolerSet
         if name.endswith((".supabase.com", ".supabase.co")):
             if host.port == _SUPABASE_TRANSACTION_PORT:
                 return "transaction"
-            if ".pooler." in name and not values.says_transaction_pooler:
+            if ".pooler." in name and not values.has_transaction_pooler:
                 return "session"
-    return "transaction" if values.says_transaction_pooler else "none"
+    return "transaction" if values.has_transaction_pooler else "none"
 
 
 def _system_user(values: ParameterValues) -> str:
@@ -171,7 +183,7 @@ def _password(values: ParameterValues) -> str | None:
     if password is None and passfile is not None:
         _check_passfile(values, Path(passfile))
     elif password is None and not values.reads_environment:
-        return ""  # None would have the driver look for one
+        return ""  # None would let asyncpg read PGPASSWORD and the password file
     return password
 
 

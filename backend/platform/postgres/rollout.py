@@ -1,4 +1,4 @@
-"""What a rollout runs beside the service: the migration, and the gate that holds new pods until it is done."""
+"""Commands of a rollout: `migrate` with retries, and `wait-for-schema`, which delays new pods until it is done."""
 
 import asyncio
 import time
@@ -20,11 +20,11 @@ Report = Callable[[str], object]
 
 
 class MigrationFailed(Exception):
-    """A migration was refused by the database and rolled back; the same one would fail again."""
+    """A migration failed and was rolled back; a retry would fail again."""
 
 
 class SchemaWaitTimeout(Exception):
-    """The database did not come, or not to the schema that was waited for, in time."""
+    """The database was not reachable, or did not have the schema, within the time limit."""
 
 
 async def migrate_with_retry(
@@ -35,22 +35,22 @@ async def migrate_with_retry(
     timeout_seconds: float,
     report: Report,
 ) -> str:
-    """Bring a database to a revision, waiting for it where it is away or locked.
+    """Upgrade a database to a revision; retry while it is unreachable or locked.
 
     Args:
-        address: Parameters, or a URL, of the direct address, with the right to create tables.
-        schema: Its migrations are run.
-        revision: The one to reach.
-        timeout_seconds: How long to try again; 0 tries once.
-        report: Takes one sentence for each try that came to nothing.
+        address: Connection parameters or URL of a direct connection as a role that may create tables.
+        schema: Schema with the migrations.
+        revision: Target revision.
+        timeout_seconds: Seconds for which transient failures are retried; 0 tries once.
+        report: Called with one sentence for each failed attempt.
 
     Returns:
-        What was found and done, as a sentence.
+        A sentence with the previous and the new revision.
 
     Raises:
-        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
-        MigrationFailed: To try again is of no use.
-        SchemaWaitTimeout: Time is up.
+        ConfigurationError: The URL, the role or the database must be corrected; the message says how.
+        MigrationFailed: The migration failed permanently.
+        SchemaWaitTimeout: The time limit is reached.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -59,14 +59,14 @@ async def migrate_with_retry(
         except ConfigurationError:
             raise
         except (DatabaseUnavailable, DatabaseTimeout) as error:
-            reason = _no_answer(error)
+            reason = _describe_unreachable(error)
         except Exception as error:
-            cause = _root(error)
+            cause = _driver_error(error)
             if needs_setup(cause):
                 raise ConfigurationError(describe(cause)) from error
             if not is_transient(cause):
                 raise MigrationFailed(f"The migration failed and was rolled back: {cause}") from error
-            reason = f"The migration was cut off ({type(cause).__name__}) and rolled back."
+            reason = f"The migration was interrupted ({type(cause).__name__}) and rolled back."
         await _pause(deadline, reason, report)
 
 
@@ -78,52 +78,52 @@ async def wait_until_migrated(
     report: Report,
     may_write_users: bool = True,
 ) -> str:
-    """Wait until the database has this code's schema, or a later one, which still serves this code.
+    """Wait until the database has the schema of this release, or of a later one, which is compatible.
 
-    It asks the database itself, not whoever migrates: a migration's Job may be long gone.
+    The database is polled, not the Job of the migration, which may already be deleted.
 
     Args:
-        address: Parameters, or a URL, of the service's own address.
-        schema: What the application needs.
-        timeout_seconds: How long to ask again; 0 asks once.
-        report: Takes one sentence for each answer that is not good enough.
-        may_write_users: As `inspect_schema` takes it.
+        address: Connection parameters or URL of the service.
+        schema: Schema that the application needs.
+        timeout_seconds: Seconds for which the check is repeated; 0 checks once.
+        report: Called with one sentence for each unsuccessful check.
+        may_write_users: See `inspect_schema`.
 
     Returns:
-        What was found, as a sentence.
+        A sentence with the state of the schema.
 
     Raises:
-        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
-        SchemaWaitTimeout: Time is up.
+        ConfigurationError: The URL, the role or the database must be corrected; the message says how.
+        SchemaWaitTimeout: The time limit is reached.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:
-            found = await inspect_schema_at(address, schema, may_write_users=may_write_users)
+            current = await inspect_schema_at(address, schema, may_write_users=may_write_users)
         except (DatabaseUnavailable, DatabaseTimeout) as error:
-            reason = _no_answer(error)
+            reason = _describe_unreachable(error)
         else:
-            if found.defect:
-                raise ConfigurationError(found.defect)
-            reason = f"The database is at {found.revision or 'no revision'}; this release wants {schema.head_revision}."
-            if found.state is not SchemaState.BEHIND:
-                return f"The database is {found.state}. {reason}"
+            if current.defect:
+                raise ConfigurationError(current.defect)
+            reason = f"The database is at {current.revision or 'no revision'}; this release needs {schema.head_revision}."
+            if current.state is not SchemaState.BEHIND:
+                return f"The database is {current.state}. {reason}"
         await _pause(deadline, reason, report)
 
 
-def _no_answer(error: Exception) -> str:
-    # The type alone: an address has no place in a log, and a driver may quote it.
+def _describe_unreachable(error: Exception) -> str:
+    # Only the type: the message of the driver may contain the address, which must not be logged.
     return f"The database does not answer ({type(error.__cause__).__name__})."
 
 
-def _root(error: Exception) -> Exception:
-    """Return what the driver raised: SQLAlchemy wraps its adapter's error, which wraps the driver's."""
+def _driver_error(error: Exception) -> Exception:
+    """Return the exception of asyncpg, which SQLAlchemy and its adapter wrap."""
     wrapped = getattr(error, "orig", None) or error.__cause__
-    return _root(wrapped) if isinstance(wrapped, Exception) else error
+    return _driver_error(wrapped) if isinstance(wrapped, Exception) else error
 
 
 async def _pause(deadline: float, reason: str, report: Report) -> None:
     if time.monotonic() + _RETRY_SECONDS > deadline:
-        raise SchemaWaitTimeout(f"Gave up. {reason}")
-    report(f"{reason} Trying again.")
+        raise SchemaWaitTimeout(f"Timed out. {reason}")
+    report(f"{reason} Retrying.")
     await asyncio.sleep(_RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""TLS as libpq's ssl parameters define it: https://www.postgresql.org/docs/18/libpq-ssl.html."""
+"""TLS contexts for libpq's SSL parameters (https://www.postgresql.org/docs/18/libpq-ssl.html)."""
 
 import ssl
 from collections.abc import Callable
@@ -13,12 +13,12 @@ __all__ = [
     "SYSTEM_ROOTS",
     "TLS_VERSIONS",
     "TlsParameters",
-    "build_context",
-    "default_client_certificate",
+    "build_ssl_context",
+    "default_file",
 ]
 
 SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-"""From the weakest to the strongest."""
+"""Values of `sslmode` from the weakest to the strongest."""
 
 SYSTEM_ROOTS: Final = "system"
 TLS_VERSIONS: Final = {
@@ -32,17 +32,17 @@ _ALPN_PROTOCOLS: Final = ["postgresql"]
 
 @dataclass(frozen=True, slots=True)
 class TlsParameters:
-    """How connections to a host are encrypted; Unix sockets never are.
+    """TLS parameters of TCP connections. Connections over Unix sockets are not encrypted.
 
     Attributes:
-        variable: Names the origin of the parameters in errors.
+        variable: Variable that provided `sslmode`, for error messages.
         mode: One of SSL_MODES.
-        root_certificate: File of the accepted authorities, or SYSTEM_ROOTS.
-        certificate, key, key_password: The client's certificate.
-        revocation_list, revocation_directory: Certificates that are not accepted any more.
+        root_certificate: File of the trusted certificate authorities, or SYSTEM_ROOTS.
+        certificate, key, key_password: Client certificate with its private key and the key's passphrase.
+        revocation_list, revocation_directory: File and directory of certificate revocation lists.
         min_version, max_version: Keys of TLS_VERSIONS.
-        is_direct: Start with TLS, without PostgreSQL's own negotiation.
-        sends_server_name: Send the host's name in the clear (SNI), which some providers route by.
+        is_direct: Whether the connection starts with TLS, without PostgreSQL's SSLRequest.
+        sends_server_name: Whether to send the host name unencrypted (SNI). Some providers route by it.
     """
 
     variable: str
@@ -60,12 +60,12 @@ class TlsParameters:
 
     @property
     def is_required(self) -> bool:
-        """Whether no connection without TLS is made."""
+        """Whether connections without TLS are forbidden."""
         return SSL_MODES.index(self.mode) >= SSL_MODES.index("require")
 
 
-class _NamedContext(ssl.SSLContext):
-    """Verifies and sends the host's name, also where the connection is made to its `hostaddr`."""
+class _HostNameContext(ssl.SSLContext):
+    """Verifies and sends the host name even if the connection is made to its `hostaddr`."""
 
     server_name: str | None = None
 
@@ -81,19 +81,19 @@ class _NamedContext(ssl.SSLContext):
         return super().wrap_bio(incoming, outgoing, server_side, self.server_name, session)
 
 
-def build_context(tls: TlsParameters, server_name: str) -> ssl.SSLContext | None:
-    """Return what asyncpg encrypts with; None where `sslmode` is `disable`.
+def build_ssl_context(tls: TlsParameters, server_name: str) -> ssl.SSLContext | None:
+    """Return the SSL context for asyncpg; None if `sslmode` is `disable`.
 
     Args:
-        tls: The parameters.
-        server_name: The host's name, which its certificate must have where `sslmode` is `verify-full`.
+        tls: TLS parameters.
+        server_name: Host name, which the certificate must contain if `sslmode` is `verify-full`.
 
     Raises:
-        ConfigurationError: A file is missing or cannot be used.
+        ConfigurationError: A file is missing or invalid.
     """
     if tls.mode == "disable":
         return None
-    context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _HostNameContext(ssl.PROTOCOL_TLS_CLIENT)
     context.server_name = server_name if tls.sends_server_name else None
     context.check_hostname = tls.mode == "verify-full"
     context.verify_mode = ssl.CERT_REQUIRED if tls.mode.startswith("verify-") else ssl.CERT_NONE
@@ -102,7 +102,9 @@ def build_context(tls: TlsParameters, server_name: str) -> ssl.SSLContext | None
         if tls.max_version is not None:
             context.maximum_version = TLS_VERSIONS[tls.max_version]
     except ValueError:
-        raise ConfigurationError(f"{tls.variable}: this OpenSSL does not have that TLS version") from None
+        raise ConfigurationError(
+            f"{tls.variable}: the installed OpenSSL does not support ssl_min_protocol_version or ssl_max_protocol_version"
+        ) from None
     context.set_alpn_protocols(_ALPN_PROTOCOLS)
     if tls.is_required:
         _load_roots(context, tls)
@@ -111,33 +113,35 @@ def build_context(tls: TlsParameters, server_name: str) -> ssl.SSLContext | None
 
 
 def _load_roots(context: ssl.SSLContext, tls: TlsParameters) -> None:
-    root = tls.root_certificate or _default_file("root.crt")
+    root = tls.root_certificate or default_file("root.crt")
     if root is None:
         if tls.mode != "require":
             raise ConfigurationError(
                 f"{tls.variable}: sslmode={tls.mode} needs a root certificate; add sslrootcert=system for the"
-                " system's authorities, or sslrootcert=/path/of/the/ca.crt"
+                " system's certificate authorities, or sslrootcert=/path/to/ca.crt"
             )
         return
-    # As libpq has it, `require` with a root certificate verifies like `verify-ca`.
+    # Like in libpq, `require` with a root certificate means `verify-ca`.
     context.verify_mode = ssl.CERT_REQUIRED
     if root == SYSTEM_ROOTS:
         paths = ssl.get_default_verify_paths()
         if paths.cafile is None and paths.capath is None:
             raise ConfigurationError(
-                f"{tls.variable}: sslrootcert=system finds no authorities on this system;"
-                " install its CA certificates, or name a file"
+                f"{tls.variable}: sslrootcert=system finds no certificate authorities on this system;"
+                " install the package ca-certificates, or name a file"
             )
         context.load_default_certs()
     else:
         _load(tls, "sslrootcert", root, lambda: context.load_verify_locations(cafile=root))
-    revocation_list = tls.revocation_list or _default_file("root.crl")
+    revocation_list = tls.revocation_list or default_file("root.crl")
     if revocation_list:
         _load(tls, "sslcrl", revocation_list, lambda: context.load_verify_locations(cafile=revocation_list))
     directory = tls.revocation_directory
     if directory:
         if not Path(directory).is_dir():
-            raise ConfigurationError(f"{tls.variable}: sslcrldir {_shown(directory)}is not a directory")
+            raise ConfigurationError(
+                f"{tls.variable}: sslcrldir {_describe_path(directory)}is not a directory"
+            )
         context.load_verify_locations(capath=directory)
     if revocation_list or directory:
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
@@ -148,7 +152,7 @@ def _load_client_certificate(context: ssl.SSLContext, tls: TlsParameters) -> Non
     if certificate is None:
         return
     key = tls.key
-    # OpenSSL reports both files by one error, so each is opened first.
+    # OpenSSL does not tell which of both files is unreadable, so each is opened first.
     for name, path in (("sslcert", certificate), ("sslkey", key)):
         if path is not None:
             _load(tls, name, path, Path(path).read_bytes)
@@ -165,28 +169,23 @@ def _load(tls: TlsParameters, name: str, path: str, load: Callable[[], Any]) -> 
         load()
     except ssl.SSLError:
         key = " with its sslkey and sslpassword" if name == "sslcert" else ""
-        reason = f"cannot be used{key}: it is not valid PEM, or does not fit"
+        reason = f"cannot be used{key}: it is not valid PEM, or the files do not match"
     except (OSError, ValueError) as error:
         reason = f"cannot be read ({type(error).__name__})"
     else:
         return
-    raise ConfigurationError(f"{tls.variable}: {name} {_shown(path)}{reason}")
+    raise ConfigurationError(f"{tls.variable}: {name} {_describe_path(path)}{reason}")
 
 
-def _shown(path: str) -> str:
-    """Return a path for an error, but not a certificate or a key that stands in place of it."""
+def _describe_path(path: str) -> str:
+    """Return a path for an error message; an empty string if it is the text of a certificate or key."""
     return f"{path} " if path.isprintable() and "-----" not in path else ""
 
 
-def _default_file(name: str) -> str | None:
-    """Return libpq's file below the home directory, where there is one."""
+def default_file(name: str) -> str | None:
+    """Return the path of libpq's default file in the home directory, None if it does not exist."""
     try:
         path = Path.home() / ".postgresql" / name
         return str(path) if path.is_file() else None
     except (RuntimeError, OSError):
         return None
-
-
-def default_client_certificate() -> tuple[str | None, str | None]:
-    """Return libpq's default certificate and key, each None where it is absent."""
-    return _default_file("postgresql.crt"), _default_file("postgresql.key")

@@ -1,13 +1,13 @@
-"""The names that a PostgreSQL URL may contain: libpq's and the server's own settings."""
+"""Names that a PostgreSQL URL may contain: libpq's parameters and the server's run-time settings."""
 
 import re
 from typing import Final
 
 __all__ = [
     "ALIASES",
-    "DROPPED",
     "ENVIRONMENT_VARIABLES",
-    "HONOURED",
+    "IGNORED",
+    "SUPPORTED",
     "UNSUPPORTED",
     "is_server_setting",
 ]
@@ -18,7 +18,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 # https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS
-HONOURED: Final = _names(
+SUPPORTED: Final = _names(
     """
     application_name channel_binding connect_timeout dbname fallback_application_name gssencmode gsslib host
     hostaddr krbsrvname load_balance_hosts min_protocol_version options passfile password port replication
@@ -26,46 +26,35 @@ HONOURED: Final = _names(
     ssl_min_protocol_version sslmode sslnegotiation sslpassword sslrootcert sslsni target_session_attrs user
     """
 )
-"""libpq's parameters that have an effect here; some of them are refused for some values."""
+"""libpq's parameters that this service supports, some of them not for all values."""
 
-DROPPED: Final = _names(
+IGNORED: Final = _names(
     """
     client_encoding gssdelegation keepalives keepalives_count keepalives_idle keepalives_interval
     max_protocol_version sslcompression sslkeylogfile tcp_user_timeout
     """
 )
-"""libpq's parameters of the client's side alone: without them a connection is neither weaker nor another."""
+"""libpq's client-side parameters without effect on the security or the target of a connection."""
 
 UNSUPPORTED: Final = {
-    "oauth_client_id": "the driver cannot authenticate by OAuth",
-    "oauth_client_secret": "the driver cannot authenticate by OAuth",
-    "oauth_issuer": "the driver cannot authenticate by OAuth",
-    "oauth_scope": "the driver cannot authenticate by OAuth",
+    **dict.fromkeys(
+        ("oauth_client_id", "oauth_client_secret", "oauth_issuer", "oauth_scope"),
+        "the driver cannot authenticate by OAuth",
+    ),
+    **dict.fromkeys(("scram_client_key", "scram_server_key"), "the driver needs the password"),
     "require_auth": "the driver cannot restrict the server's choice of authentication; sslmode=verify-full"
     " authenticates the server instead",
-    "scram_client_key": "the driver needs the password itself",
-    "scram_server_key": "the driver needs the password itself",
     "sslidentity": "the driver reads PEM files; convert it for sslcert and sslkey",
     "sslinline": "the driver reads certificates from files",
 }
-"""What would be less secure, or could not connect, if it were ignored; and why it is refused."""
+"""Parameters that cannot be ignored without weakening security or failing to connect, with the reason."""
 
 # https://www.postgresql.org/docs/18/libpq-envars.html
+_WITHOUT_VARIABLE: Final = {"fallback_application_name", "replication", "sslpassword"}
 ENVIRONMENT_VARIABLES: Final = {
-    "application_name": "PGAPPNAME",
-    "connect_timeout": "PGCONNECT_TIMEOUT",
-    "dbname": "PGDATABASE",
-    **{
-        name: f"PG{name.replace('_', '').upper()}"
-        for name in _names(
-            "channel_binding gssencmode gsslib host hostaddr krbsrvname load_balance_hosts min_protocol_version"
-            " options passfile password port require_auth requirepeer requiressl service servicefile sslcert"
-            " sslcertmode sslcrl sslcrldir sslkey ssl_max_protocol_version ssl_min_protocol_version sslmode"
-            " sslnegotiation sslrootcert sslsni target_session_attrs user"
-        )
-    },
-}
-"""libpq's variables, each the default of a parameter that the URL does not have."""
+    name: f"PG{name.replace('_', '').upper()}" for name in (SUPPORTED | {"require_auth"}) - _WITHOUT_VARIABLE
+} | {"application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT", "dbname": "PGDATABASE"}
+"""libpq's environment variables by parameter name; defaults for missing parameters."""
 
 ALIASES: Final = {
     "ApplicationName": "application_name",  # JDBC
@@ -81,9 +70,9 @@ ALIASES: Final = {
     "ssl-root-cert": "sslrootcert",
     "sslNegotiation": "sslnegotiation",
 }
-"""Other clients' names of libpq's parameters."""
+"""Other drivers' names of libpq's parameters."""
 
-# PostgreSQL 18: what pg_settings lists and a session may set; and two that it does not list.
+# PostgreSQL 18: the settings in pg_settings that a session may change, and two that it does not list.
 _SERVER_SETTINGS: Final = _names(
     """
     allow_in_place_tablespaces allow_system_table_mods array_nulls backend_flush_after backslash_quote
@@ -134,5 +123,5 @@ _EXTENSION_SETTING: Final = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)+", r
 
 
 def is_server_setting(name: str) -> bool:
-    """Tell whether a session can set this: one of PostgreSQL's settings, or an extension's, which has a dot."""
+    """Return whether a session can set this: a setting of PostgreSQL, or of an extension (with a dot)."""
     return name.lower() in _SERVER_SETTINGS or _EXTENSION_SETTING.fullmatch(name) is not None

@@ -217,7 +217,10 @@ def test_service_file(tmp_path: Path) -> None:
     assert (parameters.user, parameters.password, parameters.tls.mode) == ("bob", "p%ss", "require")
     assert "nonsense_name" in refusal("postgresql://db/t?service=bad", environment=environment)
     absent = refusal(f"postgresql://db/t?service=none&servicefile={file}", environment={})
-    assert absent == "DATABASE_URL: the service cannot be read from its file (KeyError)"
+    assert (
+        absent
+        == "DATABASE_URL: the service cannot be read from its service file (KeyError); check servicefile or PGSERVICEFILE"
+    )
 
 
 def test_tls_is_of_no_concern_on_a_unix_socket() -> None:

@@ -176,7 +176,7 @@ def test_client_is_not_told_the_reason() -> None:
     failure = translate(server_error("42501", "permission denied for table tasks"))
     assert isinstance(failure, DatabaseMisconfigured)
     assert failure.reason == (
-        "permission denied for table tasks (SQLSTATE 42501): grant the role what docs/operations.md lists"
+        "permission denied for table tasks (SQLSTATE 42501): grant the role the privileges that docs/operations.md lists"
     )
     assert "tasks" not in failure.detail
 
@@ -184,7 +184,7 @@ def test_client_is_not_told_the_reason() -> None:
 def test_reason_is_one_line() -> None:
     assert describe(server_error("28P01", 'password authentication failed\nfor user "alice"')) == (
         'password authentication failed for user "alice" (SQLSTATE 28P01): check user, password and sslmode of the'
-        " database URL, and the server's pg_hba.conf"
+        " database URL, and pg_hba.conf of the server"
     )
     configuration = asyncpg.ClientConfigurationError("no root certificate", hint="Provide it")
     assert describe(configuration) == "no root certificate"
