@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus scrapes, of all workers together."""
+"""`/metrics`: the metrics of all workers for Prometheus."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Return the metrics, in OpenMetrics where the scraper knows it."""
-    # In a thread: the sums of many workers take milliseconds that requests should not wait for.
+    """Return the metrics, in the OpenMetrics format if the scraper accepts it."""
+    # In a thread: aggregating many workers takes milliseconds and must not block the event loop.
     body, content_type = await asyncio.to_thread(render_metrics, request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": content_type})

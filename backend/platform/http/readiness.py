@@ -1,4 +1,4 @@
-"""Whether requests should come to this worker."""
+"""Readiness of a worker: drain, database and schema."""
 
 import asyncio
 import time
@@ -17,20 +17,20 @@ __all__ = ["Readiness"]
 
 _log = structlog.get_logger()
 
-_CHECK_SECONDS = 2.0
-"""Shorter than a probe's own time limit, so that the probe gets the reason."""
+_CHECK_TIMEOUT_SECONDS = 2.0
+"""Shorter than `timeoutSeconds` of the probe, so that the probe gets the reason."""
 
 
 class Readiness:
-    """Decides on drain, database and schema.
+    """Decides whether a worker is ready.
 
     Args:
-        database: The worker's.
-        schema: What the application needs of it.
-        drain: Whether requests should go elsewhere.
-        settings: `readiness_database_check` and `readiness_cache_seconds`.
-        may_write_users: Whether the service's role needs a right on `users`.
-        clock: Seconds that only go forward.
+        database: Database of the worker.
+        schema: Schema that the application needs.
+        drain: State of the drain.
+        settings: Contains `readiness_database_check` and `readiness_cache_seconds`.
+        may_write_users: Whether the service's role needs the INSERT privilege on `users`.
+        clock: Monotonic clock in seconds.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class Readiness:
         self._may_write_users = may_write_users
         self._cache_seconds = settings.readiness_cache_seconds
         self._clock = clock
-        self._good_until = float("-inf")
+        self._cached_until = float("-inf")
         self._logged_reason: str | None = None
 
     async def not_ready_reason(self) -> str | None:
-        """Return why requests should not come here, None where they should."""
+        """Return why the worker is not ready, None if it is."""
         if self._drain.active:
             return "draining"
-        if self._mode == "off" or (self._mode == "cached" and self._clock() < self._good_until):
+        if self._mode == "off" or (self._mode == "cached" and self._clock() < self._cached_until):
             return None
         reason = await self._database_reason()
         if reason is None:
-            self._good_until = self._clock() + self._cache_seconds
+            self._cached_until = self._clock() + self._cache_seconds
         elif reason != self._logged_reason:
             _log.warning("not ready", reason=reason)
         self._logged_reason = reason
@@ -69,10 +69,10 @@ class Readiness:
 
     async def _database_reason(self) -> str | None:
         if is_saturated(self._database):
-            # Every connection works: to send all requests elsewhere would turn load into an outage.
+            # All connections are in use: a failing probe would turn load into an outage.
             return None
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
+            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
                 schema = await probe_schema(
                     self._database, self._schema, may_write_users=self._may_write_users
                 )

@@ -1,4 +1,4 @@
-"""Reads a request's headers as they came: Starlette's class decodes each of them, for each that is asked for."""
+"""Reads headers from the ASGI scope. Starlette's Headers decodes all headers on each lookup."""
 
 from starlette.types import Scope
 
@@ -6,10 +6,10 @@ __all__ = ["header_values"]
 
 
 def header_values(scope: Scope, name: bytes) -> list[str]:
-    """Return the values of a header, one for each line that has it.
+    """Return all values of a header field, in order.
 
     Args:
-        scope: The request's; its header names are in lower case (ASGI, HTTP connection scope).
-        name: In lower case.
+        scope: HTTP connection scope (ASGI), with header names in lower case.
+        name: Name of the field in lower case.
     """
     return [value.decode("latin-1") for each, value in scope["headers"] if each == name]
