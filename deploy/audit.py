@@ -1,4 +1,4 @@
-"""Compares the locked dependencies with the published advisories: `python -m deploy.audit`."""
+"""Checks the locked dependencies for known vulnerabilities: `python -m deploy.audit`."""
 
 import datetime as dt
 import json
@@ -9,72 +9,74 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-__all__ = ["judge", "main"]
+__all__ = ["find_problems", "main"]
 
 _ROOT = Path(__file__).parents[1]
 _EXCEPTIONS = _ROOT / "deploy/audit-exceptions.toml"
 _SERVICES = ("osv", "pypi")
 
 
-def judge(
+def find_problems(
     dependencies: list[dict[str, Any]], exceptions: dict[str, dict[str, Any]], today: dt.date
 ) -> tuple[list[str], list[str]]:
-    """Return what is wrong, and the names of dependencies that the service knew nothing of.
+    """Return the problems, and the names of the dependencies that the advisory service does not know.
 
     Args:
-        dependencies: As pip-audit's JSON has them.
-        exceptions: By the advisory's id, each with `until` (its last day) and `reason`.
-        today: An exception past its last day is wrong by itself, used or not.
+        dependencies: `dependencies` of pip-audit's JSON output.
+        exceptions: Accepted advisories by id, each with `until` (last valid day) and `reason`.
+        today: Current date. An expired exception is a problem, even if it is unused.
     """
-    wrong = [
-        f"the exception of {advisory} ended on {entry['until']}: decide anew"
+    problems = [
+        f"the exception of {advisory} expired on {entry['until']}: renew or remove it"
         for advisory, entry in exceptions.items()
         if entry["until"] < today
     ]
-    unknown = [found["name"] for found in dependencies if "skip_reason" in found]
-    for found in dependencies:
-        for advisory in found.get("vulns", ()):
+    unknown = [dependency["name"] for dependency in dependencies if "skip_reason" in dependency]
+    for dependency in dependencies:
+        for advisory in dependency.get("vulns", ()):
             if exceptions.keys().isdisjoint({advisory["id"], *advisory["aliases"]}):
                 fixed = ", ".join(advisory["fix_versions"]) or "no version"
-                wrong.append(f"{found['name']} {found['version']}: {advisory['id']}, mended in {fixed}")
-    return wrong, unknown
+                problems.append(
+                    f"{dependency['name']} {dependency['version']}: {advisory['id']}, fixed in {fixed}"
+                )
+    return problems, unknown
 
 
 def main() -> int:
-    """Ask the first service that answers; return 1 where something is wrong, else 0.
+    """Query the first reachable advisory service; return 1 if there are problems, else 0.
 
-    That no service could be asked is said, and is no failure of the code: the audit on a
-    schedule, on a machine that reaches one, sets AUDIT_REQUIRED=true, which makes it one.
+    An audit without a reachable service is reported and passes. With AUDIT_REQUIRED=true, as in the scheduled
+    audit, it fails.
     """
     exceptions = tomllib.loads(_EXCEPTIONS.read_text())
     today = dt.datetime.now(dt.UTC).date()
     for service in _SERVICES:
-        dependencies = _ask(service)
-        wrong, unknown = judge(dependencies, exceptions, today)
-        # An index without advisories knows of none: that is no answer. Of some only, the rest is wrong.
+        dependencies = _query(service)
+        problems, unknown = find_problems(dependencies, exceptions, today)
+        # A package index without advisories knows no dependency. If it knows some, the others are problems.
         if len(unknown) < len(dependencies):
-            _say(f"{service} was asked for {len(dependencies)} dependencies")
-            return _report([*wrong, *(f"{name}: {service} does not know it" for name in unknown)])
-        _say(f"{service} did not answer for {len(unknown) or 'any'} of the dependencies")
-    _say("NOT DONE, no advisory service could be asked; only the exceptions' dates were checked")
-    return max(_report(wrong), int(os.environ.get("AUDIT_REQUIRED") == "true"))
+            _echo(f"{service} checked {len(dependencies)} dependencies")
+            return _report([*problems, *(f"{name}: {service} does not know it" for name in unknown)])
+        _echo(f"{service} returned no result for {len(unknown) or 'any'} of the dependencies")
+    _echo("NOT DONE: no advisory service was reachable; only the dates of the exceptions were checked")
+    return max(_report(problems), int(os.environ.get("AUDIT_REQUIRED") == "true"))
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"audit: {line}\n")
+def _echo(message: str) -> None:
+    sys.stdout.write(f"audit: {message}\n")
 
 
-def _report(wrong: list[str]) -> int:
-    for line in wrong:
-        _say(line)
-    return int(bool(wrong))
+def _report(problems: list[str]) -> int:
+    for problem in problems:
+        _echo(problem)
+    return int(bool(problems))
 
 
-def _ask(service: str) -> list[dict[str, Any]]:
-    """Return pip-audit's findings, none where the service cannot be reached."""
+def _query(service: str) -> list[dict[str, Any]]:
+    """Return the dependencies in pip-audit's output, an empty list if the service is unreachable."""
     command = [sys.executable, "-m", "pip_audit", "--requirement", "requirements.lock", "--disable-pip"]
     options = ["--require-hashes", "--vulnerability-service", service, "--format", "json"]
-    result = subprocess.run(  # noqa: S603 - nothing in it comes from outside
+    result = subprocess.run(  # noqa: S603 - fixed arguments
         [*command, *options, "--progress-spinner", "off"],
         cwd=_ROOT,
         capture_output=True,
@@ -83,8 +85,8 @@ def _ask(service: str) -> list[dict[str, Any]]:
     )
     if not result.stdout:
         return []
-    found: list[dict[str, Any]] = json.loads(result.stdout)["dependencies"]
-    return found
+    dependencies: list[dict[str, Any]] = json.loads(result.stdout)["dependencies"]
+    return dependencies
 
 
 if __name__ == "__main__":

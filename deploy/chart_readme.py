@@ -1,4 +1,4 @@
-"""Writes the chart's README from its schema and its values: `python -m deploy.chart_readme`."""
+"""Generates the chart's README from its values and their schema: `python -m deploy.chart_readme`."""
 
 import json
 from collections.abc import Iterator
@@ -44,31 +44,36 @@ budget, a deadline that is too short.
 
 
 def readme() -> str:
-    """Return the README's text."""
+    """Return the README as Markdown."""
     schema = json.loads((_CHART / "values.schema.json").read_text())
     values = yaml.safe_load((_CHART / "values.yaml").read_text())
     return _HEAD + "".join(_rows("", schema, values))
 
 
 def main() -> None:
-    """Write it."""
+    """Write the README."""
     (_CHART / "README.md").write_text(readme())
 
 
 def _rows(prefix: str, schema: dict[str, Any], values: dict[str, Any]) -> Iterator[str]:
     for name, default in values.items():
-        described = schema["properties"][name]
+        property_schema = schema["properties"][name]
         path = f"{prefix}{name}"
-        if default and isinstance(default, dict) and "properties" in described and "requests" not in default:
-            yield from _rows(f"{path}.", described, default)
+        if (
+            default
+            and isinstance(default, dict)
+            and "properties" in property_schema
+            and "requests" not in default
+        ):
+            yield from _rows(f"{path}.", property_schema, default)
         else:
-            limits = _limits(described)
-            yield f"| `{path}` | `{json.dumps(default)}` | {described['description']}{limits} |\n"
+            limits = _limits(property_schema)
+            yield f"| `{path}` | `{json.dumps(default)}` | {property_schema['description']}{limits} |\n"
 
 
 def _limits(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        # A number's text, as `--set` gives it, is the same choice.
+        # `--set` may pass a number as text, so the schema lists both; the table needs one.
         texts = {json.dumps(value) for value in schema["enum"] if not isinstance(value, str)}
         choices = [value for value in schema["enum"] if value not in texts]
         return " One of " + ", ".join(f"`{value}`" for value in choices) + "."

@@ -1,4 +1,4 @@
-"""The dashboards as Grafana would ask for them: panels, their queries filled in, a Prometheus's answers."""
+"""Reads the dashboards and runs the queries of their panels on a Prometheus, as Grafana does."""
 
 import json
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from typing import Any
 
 import httpx
 
-__all__ = ["BOARDS", "Prometheus", "Scope", "Series", "board", "shown"]
+__all__ = ["DASHBOARDS_DIR", "Prometheus", "Scope", "Series", "format_value", "load_dashboard"]
 
-BOARDS = Path(__file__).parents[1] / "charts" / "task-service" / "dashboards"
-"""Where they lie, one JSON file each."""
+DASHBOARDS_DIR = Path(__file__).parents[1] / "charts" / "task-service" / "dashboards"
+"""Directory with one JSON file per dashboard."""
 
-_TIMES = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (0, "µs"))
+_TIME_UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (0, "µs"))
 _SUFFIXES = {"reqps": " req/s", "ops": " ops/s", "percentunit": " %"}
 _KIB = 1024
 
 
-def board(name: str) -> dict[str, Any]:
-    """Return a board, such as `service`."""
-    found: dict[str, Any] = json.loads((BOARDS / f"{name}.json").read_text())
-    return found
+def load_dashboard(name: str) -> dict[str, Any]:
+    """Return the JSON model of a dashboard, such as `service`."""
+    dashboard: dict[str, Any] = json.loads((DASHBOARDS_DIR / f"{name}.json").read_text())
+    return dashboard
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its labels, and its points as Unix time and value."""
+    """A time series: labels, and points of Unix time and value."""
 
     labels: Mapping[str, str]
     points: list[tuple[float, float]]
@@ -34,9 +34,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a reader of a board has chosen.
+    """Time range and variables of a dashboard.
 
-    `namespace` None is All; `end` is Unix time, `span` and `scrape` are seconds.
+    Attributes:
+        release: Value of `$release`.
+        end: End of the time range, Unix time.
+        span: Length of the time range in seconds.
+        namespace: Value of `$namespace`; None selects all.
+        scrape: Scrape interval of the Prometheus in seconds.
     """
 
     release: str
@@ -46,11 +51,11 @@ class Scope:
     scrape: float = 15.0
 
     def step(self, points: int) -> float:
-        """Return the time between two points, in seconds, where so many fit."""
+        """Return the query resolution in seconds for at most this number of points."""
         return max(self.scrape, self.span / points)
 
-    def filled(self, expression: str, step: float) -> str:
-        """Return the query with the variables' values.
+    def interpolate(self, expression: str, step: float) -> str:
+        """Replace the variables in a query by their values.
 
         Source: grafana.com/docs/grafana/latest/datasources/prometheus/template-variables, on `$__rate_interval`.
         """
@@ -66,78 +71,80 @@ class Scope:
 
 
 class Prometheus:
-    """The HTTP API of a Prometheus.
+    """Client of the HTTP API of a Prometheus.
 
     Args:
-        url: Its address.
+        url: Base URL.
     """
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=f"{url}/api/v1", timeout=60, trust_env=False)
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._client.close()
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """Return the data of an answer.
+        """Return `data` of a response.
 
         Raises:
-            ValueError: It refuses, in its own words; a query that cannot be parsed, for one.
+            ValueError: Prometheus reports an error, such as an invalid query.
         """
-        answer = self._client.get(path, params=parameters).json()
-        if answer["status"] != "success":
-            raise ValueError(answer["error"])
-        return answer["data"]
+        response = self._client.get(path, params=parameters).json()
+        if response["status"] != "success":
+            raise ValueError(response["error"])
+        return response["data"]
 
-    def now(self, expression: str, at: float) -> list[Series]:
-        """Return the series at one moment."""
+    def query(self, expression: str, at: float) -> list[Series]:
+        """Return the result of an instant query at a Unix time."""
         data = self.get("/query", query=expression, time=at)
-        return [Series(each["metric"], [_point(each["value"])]) for each in data["result"]]
+        return [Series(each["metric"], [_parse_point(each["value"])]) for each in data["result"]]
 
-    def over(self, expression: str, scope: Scope, step: float) -> list[Series]:
-        """Return the series over the scope's span."""
+    def query_range(self, expression: str, scope: Scope, step: float) -> list[Series]:
+        """Return the result of a range query over the time range of the scope; `step` is in seconds."""
         limits = {"start": scope.end - scope.span, "end": scope.end, "step": step}
         data = self.get("/query_range", query=expression, **limits)
-        return [Series(each["metric"], [_point(pair) for pair in each["values"]]) for each in data["result"]]
+        return [
+            Series(each["metric"], [_parse_point(pair) for pair in each["values"]]) for each in data["result"]
+        ]
 
     def panel(self, panel: Mapping[str, Any], scope: Scope, points: int = 300) -> list[list[Series]]:
-        """Return what each query of a panel gives."""
+        """Return the result of each query of a panel."""
         step = scope.step(points)
         return [
-            self.now(scope.filled(target["expr"], step), scope.end)
+            self.query(scope.interpolate(target["expr"], step), scope.end)
             if target.get("instant")
-            else self.over(scope.filled(target["expr"], step), scope, step)
+            else self.query_range(scope.interpolate(target["expr"], step), scope, step)
             for target in panel["targets"]
         ]
 
 
-def shown(value: float, unit: str, decimals: int | None = None) -> str:
-    """Return a value as people read it.
+def format_value(value: float, unit: str, decimals: int | None = None) -> str:
+    """Format a value with its unit.
 
     Args:
-        value: In the unit's own terms.
-        unit: As Grafana calls it: s, percentunit, reqps, ops, bytes, short.
-        decimals: Digits after the point; None keeps three digits in all.
+        value: Value in the given unit.
+        unit: Grafana's id of the unit: s, percentunit, reqps, ops, bytes, short.
+        decimals: Digits after the decimal point; None keeps three significant digits.
     """
     if unit == "s":
-        size, name = next(each for each in _TIMES if abs(value) >= each[0])
-        return f"{_rounded(value / (size or 1e-6), decimals)} {name}" if value else "0 s"
+        size, name = next(each for each in _TIME_UNITS if abs(value) >= each[0])
+        return f"{_round(value / (size or 1e-6), decimals)} {name}" if value else "0 s"
     if unit == "bytes":
         names = ["B", "KiB", "MiB", "GiB", "TiB"]
         while abs(value) >= _KIB and len(names) > 1:
             value, names = value / _KIB, names[1:]
-        return f"{_rounded(value, decimals)} {names[0]}"
+        return f"{_round(value, decimals)} {names[0]}"
     if unit == "percentunit":
         value *= 100
-    return _rounded(value, decimals) + _SUFFIXES.get(unit, "")
+    return _round(value, decimals) + _SUFFIXES.get(unit, "")
 
 
-def _rounded(value: float, decimals: int | None) -> str:
+def _round(value: float, decimals: int | None) -> str:
     if decimals is not None:
         return f"{value:,.{decimals}f}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three significant digits
 
 
-def _point(pair: tuple[float, str]) -> tuple[float, float]:
+def _parse_point(pair: tuple[float, str]) -> tuple[float, float]:
     return pair[0], float(pair[1])

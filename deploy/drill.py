@@ -1,4 +1,4 @@
-"""Makes load, failures and latency on demand, so that boards and alerts can be seen to move: `make drill`."""
+"""Generates load, failures and latency to exercise dashboards and alerts: `make drill`."""
 
 import argparse
 import asyncio
@@ -24,9 +24,12 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True)
 class Phase:
-    """What the service and its users do for a while.
+    """Injected faults and load of one phase.
 
-    `error_rate` is the share of requests that fail, 0 to 1; `clients` send one request after the other.
+    Attributes:
+        error_rate: Share of requests that fail, 0 to 1.
+        latency_seconds: Delay of each request in seconds.
+        clients: Number of concurrent clients, each of which sends one request after the other.
     """
 
     error_rate: float
@@ -34,7 +37,7 @@ class Phase:
     clients: int
 
     def environment(self) -> dict[str, str]:
-        """Return what makes a service behave so; faults exist in development only."""
+        """Return the environment variables of the service; fault injection needs ENVIRONMENT=development."""
         return {
             "ENVIRONMENT": "development",
             "FAULT_ERROR_RATE": str(self.error_rate),
@@ -48,21 +51,21 @@ PHASES = {
     "failing": Phase(0.2, 0, 4),
     "slow": Phase(0, 0.6, 16),
 }
-"""By the name to ask for them."""
+"""Phases by name."""
 
 
 @contextlib.asynccontextmanager
 async def _local(phase: Phase, options: Any) -> AsyncIterator[None]:
-    """Run a service of its own; its metrics are on the ops port."""
-    own = {"PORT": str(options.port), "OPS_PORT": str(options.ops_port), "WORKERS": "2"}
+    """Start the service as a child process; the ops port serves its metrics."""
+    server = {"PORT": str(options.port), "OPS_PORT": str(options.ops_port), "WORKERS": "2"}
     process = await create_subprocess_exec(
-        _COMMAND, "serve", env=os.environ | own | phase.environment(), stdout=asyncio.subprocess.DEVNULL
+        _COMMAND, "serve", env=os.environ | server | phase.environment(), stdout=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient() as client:
             while not await _is_ready(client, f"http://127.0.0.1:{options.ops_port}/readyz"):
                 if process.returncode is not None:
-                    raise SystemExit("drill: the service ended; its words are above")
+                    raise SystemExit("drill: the service exited; its output is above")
                 await asyncio.sleep(0.2)
         yield
     finally:
@@ -79,8 +82,8 @@ async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _compose(phase: Phase, options: Any) -> AsyncIterator[None]:  # noqa: ARG001 - as _local
-    """Have compose's own service behave so, and well again at the end."""
+async def _compose(phase: Phase, options: Any) -> AsyncIterator[None]:  # noqa: ARG001 - same signature as _local
+    """Inject the faults into the service of `docker compose`, and remove them at the end."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         json.dump({"services": {"api": {"environment": phase.environment()}}}, file)
         file.flush()
@@ -99,12 +102,12 @@ async def _run(*command: str | Path, accepted: tuple[int, ...] = (0,)) -> None:
 
 
 async def _drill(options: Any) -> None:
-    place = _compose if options.compose else _local
+    environment = _compose if options.compose else _local
     for name in options.phases or PHASES:
         phase = PHASES[name]
         sys.stdout.write(f"\n{name}: {phase}, {options.seconds} s\n")
         sys.stdout.flush()
-        async with place(phase, options):
+        async with environment(phase, options):
             await _run(
                 *(_COMMAND, "loadtest", "--url", f"http://127.0.0.1:{options.port}"),
                 *("--duration", f"{options.seconds}s", "--clients", str(phase.clients)),
@@ -113,16 +116,18 @@ async def _drill(options: Any) -> None:
 
 
 def main() -> None:
-    """Go through the phases that the command line names, or all."""
+    """Run the phases given on the command line, or all."""
     parser = argparse.ArgumentParser(prog="python -m deploy.drill", description=__doc__)
-    parser.add_argument("phases", nargs="*", metavar="phase", help=f"Of {', '.join(PHASES)}. Default: all.")
-    parser.add_argument("--seconds", type=int, default=120, help="Of each phase.")
-    parser.add_argument("--compose", action="store_true", help="Use the service that `docker compose` runs.")
+    parser.add_argument(
+        "phases", nargs="*", metavar="phase", help=f"One of {', '.join(PHASES)}. Default: all."
+    )
+    parser.add_argument("--seconds", type=int, default=120, help="Duration of each phase in seconds.")
+    parser.add_argument("--compose", action="store_true", help="Use the service of `docker compose`.")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--ops-port", type=int, default=9000)
     options = parser.parse_args()
     if unknown := set(options.phases) - set(PHASES):
-        parser.error(f"no such phase: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown phase: {', '.join(sorted(unknown))}")
     asyncio.run(_drill(options))
 
 

@@ -1,4 +1,4 @@
-"""Writes the chart's rules for a Prometheus without its operator: `python -m deploy.render_rules`."""
+"""Renders the chart's alerting rules for a Prometheus without its operator: `python -m deploy.render_rules`."""
 
 import json
 import subprocess
@@ -13,31 +13,31 @@ __all__ = ["COMPOSE_RULES", "COMPOSE_VALUES", "main", "render_rules", "rules"]
 _ROOT = Path(__file__).parents[1]
 _CHART = _ROOT / "charts" / "task-service"
 _OPTIONS = ("--namespace=default", "--show-only=templates/prometheusrule.yaml")
-_HEAD = "# Rendered from charts/task-service/alerts by `make prometheus-rules`.\n"
+_HEADER = "# Rendered from charts/task-service/alerts by `make prometheus-rules`.\n"
 
 COMPOSE_RULES = _ROOT / "deploy" / "compose" / "alerts" / "task-service.yaml"
-"""What compose's Prometheus reads."""
+"""Rule file of the Prometheus in `docker compose`."""
 
 COMPOSE_VALUES: Mapping[str, Any] = {
     "selector": 'job="task-service"',
     "prometheusRule": {"kubernetes": False},
 }
-"""`monitoring` of the release that compose's scrape configuration amounts to."""
+"""Value `monitoring` that matches the scrape configuration of `docker compose`."""
 
 
 def rules(monitoring: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rules as a rule file holds them.
+    """Return the content of a Prometheus rule file.
 
     Args:
-        monitoring: The chart's values of that name, as far as they differ from its own.
+        monitoring: Overrides of the chart's value `monitoring`.
 
     Raises:
-        subprocess.CalledProcessError: helm refuses the values; its words are on standard error.
+        subprocess.CalledProcessError: helm rejects the values; its message is on standard error.
     """
-    own = {**monitoring, "prometheusRule": {"enabled": True, **monitoring.get("prometheusRule", {})}}
-    text = subprocess.run(  # noqa: S603 - our own words
+    values = {**monitoring, "prometheusRule": {"enabled": True, **monitoring.get("prometheusRule", {})}}
+    text = subprocess.run(  # noqa: S603 - fixed arguments
         ["helm", "template", "task-service", str(_CHART), "--values=-", *_OPTIONS],  # noqa: S607 - from PATH
-        input=json.dumps({"database": {"embedded": {"enabled": True}}, "monitoring": own}),
+        input=json.dumps({"database": {"embedded": {"enabled": True}}, "monitoring": values}),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -47,24 +47,24 @@ def rules(monitoring: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def render_rules(monitoring: Mapping[str, Any]) -> str:
-    """Return the same as text."""
-    return _HEAD + yaml.dump(rules(monitoring), sort_keys=False, width=10_000, Dumper=_Dumper)
+    """Return the rule file as YAML."""
+    return _HEADER + yaml.dump(rules(monitoring), sort_keys=False, width=10_000, Dumper=_Dumper)
 
 
 def main() -> None:
-    """Write those of compose."""
+    """Write the rule file of `docker compose`."""
     COMPOSE_RULES.write_text(render_rules(COMPOSE_VALUES))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes expressions of several lines as such."""
+    """Writes multi-line expressions as block scalars."""
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_str)
 
 if __name__ == "__main__":
     main()

@@ -24,21 +24,21 @@ def exception(advisory: str, until: dt.date) -> dict[str, dict[str, Any]]:
 
 
 def test_an_advisory_is_told_with_the_version_that_mends_it() -> None:
-    assert audit.judge([SAFE, BAD], {}, TODAY) == (["bad 1: PYSEC-1, mended in 2"], [])
+    assert audit.find_problems([SAFE, BAD], {}, TODAY) == (["bad 1: PYSEC-1, fixed in 2"], [])
 
 
 @pytest.mark.parametrize("name", ["PYSEC-1", "CVE-1"])
 def test_an_exception_holds_to_the_end_of_its_last_day(name: str) -> None:
-    assert audit.judge([BAD], exception(name, TODAY), TODAY) == ([], [])
+    assert audit.find_problems([BAD], exception(name, TODAY), TODAY) == ([], [])
 
 
 def test_an_exception_of_another_advisory_does_not_hold() -> None:
-    assert audit.judge([BAD], exception("CVE-2", TODAY), TODAY)[0] == ["bad 1: PYSEC-1, mended in 2"]
+    assert audit.find_problems([BAD], exception("CVE-2", TODAY), TODAY)[0] == ["bad 1: PYSEC-1, fixed in 2"]
 
 
 def test_an_exception_past_its_day_is_wrong_even_without_its_advisory() -> None:
-    wrong, _ = audit.judge([SAFE], exception("CVE-1", TODAY - dt.timedelta(1)), TODAY)
-    assert wrong == ["the exception of CVE-1 ended on 2030-01-30: decide anew"]
+    wrong, _ = audit.find_problems([SAFE], exception("CVE-1", TODAY - dt.timedelta(1)), TODAY)
+    assert wrong == ["the exception of CVE-1 expired on 2030-01-30: renew or remove it"]
 
 
 def test_findings_fail_the_audit_and_so_does_a_dependency_unknown_among_known_ones(
@@ -48,12 +48,12 @@ def test_findings_fail_the_audit_and_so_does_a_dependency_unknown_among_known_on
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 1, output, ""))
     assert audit.main() == 1
     told = capsys.readouterr().out
-    assert "audit: bad 1: PYSEC-1, mended in 2" in told
+    assert "audit: bad 1: PYSEC-1, fixed in 2" in told
     assert "audit: unknown: osv does not know it" in told
 
 
 def test_a_dependency_that_the_service_does_not_know_is_not_taken_for_safe() -> None:
-    assert audit.judge([SAFE, UNKNOWN], {}, TODAY) == ([], ["unknown"])
+    assert audit.find_problems([SAFE, UNKNOWN], {}, TODAY) == ([], ["unknown"])
 
 
 @pytest.mark.parametrize(

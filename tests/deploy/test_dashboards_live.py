@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from deploy.dashboards import BOARDS, Prometheus, Scope, board
+from deploy.dashboards import DASHBOARDS_DIR, Prometheus, Scope, load_dashboard
 from deploy.render_dashboards import WIDTH, draw
 from tests.support.database import Server
 from tests.support.helm import require_helm
 from tests.support.monitored import RELEASE, SCRAPE_SECONDS, Observed, observed
 from tests.support.prometheus import require_prometheus
 
-NAMES = sorted(path.stem for path in BOARDS.glob("*.json"))
+NAMES = sorted(path.stem for path in DASHBOARDS_DIR.glob("*.json"))
 pytestmark = [pytest.mark.e2e, pytest.mark.serial]
 
 # As Prometheus spells them.
@@ -56,9 +56,11 @@ class Seen:
     def expressions(self) -> dict[str, str]:
         """Return every query, filled in, by where it stands."""
         found = {
-            f"{name}: {panel['title']}, {target['refId']}": self.scope.filled(target["expr"], SCRAPE_SECONDS)
+            f"{name}: {panel['title']}, {target['refId']}": self.scope.interpolate(
+                target["expr"], SCRAPE_SECONDS
+            )
             for name in NAMES
-            for panel in board(name)["panels"]
+            for panel in load_dashboard(name)["panels"]
             for target in panel["targets"]
         }
         return found | {
@@ -105,7 +107,7 @@ def labels_named(expression: str) -> set[str]:
 async def test_every_query_of_every_panel_gives_data(seen: Seen, name: str) -> None:
     empty = [
         f"{panel['title']}, {target['refId']}"
-        for panel in board(name)["panels"]
+        for panel in load_dashboard(name)["panels"]
         for target, found in zip(panel["targets"], seen.prometheus.panel(panel, seen.scope), strict=True)
         if not any(value == value for series in found for _, value in series.points)  # noqa: PLR0124 - not a number
     ]
@@ -114,7 +116,7 @@ async def test_every_query_of_every_panel_gives_data(seen: Seen, name: str) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_every_legend_and_column_names_labels_of_the_result(seen: Seen, name: str) -> None:
-    for panel in board(name)["panels"]:
+    for panel in load_dashboard(name)["panels"]:
         answers = seen.prometheus.panel(panel, seen.scope)
         for target, found in zip(panel["targets"], answers, strict=True):
             named = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
@@ -131,11 +133,11 @@ async def test_every_legend_and_column_names_labels_of_the_result(seen: Seen, na
 @pytest.mark.parametrize("name", NAMES)
 async def test_variables_offer_the_namespace_and_the_release(seen: Seen, name: str) -> None:
     offered = {}
-    for variable in board(name)["templating"]["list"]:
+    for variable in load_dashboard(name)["templating"]["list"]:
         if variable["type"] == "query":
             found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]["query"])
             assert found is not None
-            selector = seen.scope.filled(found[1], SCRAPE_SECONDS)
+            selector = seen.scope.interpolate(found[1], SCRAPE_SECONDS)
             offered[variable["name"]] = seen.prometheus.get(
                 f"/label/{found[2]}/values", **{"match[]": selector}
             )
@@ -168,7 +170,7 @@ async def test_every_rule_is_evaluated_and_every_recording_gives_data(seen: Seen
     recorded = {(rule["name"], rule["labels"]["slo"]) for rule in seen.rules if rule["type"] == "recording"}
     assert len(recorded) > 20
     assert {
-        each for each in recorded if not seen.prometheus.now(f'{each[0]}{{slo="{each[1]}"}}', seen.at)
+        each for each in recorded if not seen.prometheus.query(f'{each[0]}{{slo="{each[1]}"}}', seen.at)
     } == set()
 
 
@@ -176,7 +178,7 @@ async def test_prometheus_counts_what_the_clients_saw(seen: Seen) -> None:
     count = "sum by (http_response_status_code) (http_server_request_duration_seconds_count)"
     counted = {
         int(series.labels["http_response_status_code"]): series.points[0][1]
-        for series in seen.prometheus.now(count, seen.at)
+        for series in seen.prometheus.query(count, seen.at)
     }
     assert counted == dict(seen.answers)
     assert {200, 201, 204, 401, 403, 404, 422, 500, 503, 504} <= counted.keys()
@@ -185,8 +187,8 @@ async def test_prometheus_counts_what_the_clients_saw(seen: Seen) -> None:
 async def test_an_exemplar_of_a_latency_panel_leads_to_a_line_of_the_log(seen: Seen) -> None:
     logged = {line["trace_id"]: line for line in seen.lines if line["event"] == "request"}
     queries = [
-        seen.scope.filled(target["expr"], SCRAPE_SECONDS)
-        for panel in board("service")["panels"]
+        seen.scope.interpolate(target["expr"], SCRAPE_SECONDS)
+        for panel in load_dashboard("service")["panels"]
         for target in panel["targets"]
         if target.get("exemplar")
     ]

@@ -120,7 +120,7 @@ class Observed:
         """Wait until a query gives something."""
 
         async def found() -> bool:
-            return bool(await asyncio.to_thread(self.prometheus.now, expression, time.time()))
+            return bool(await asyncio.to_thread(self.prometheus.query, expression, time.time()))
 
         await poll_until(found, seconds, what=expression)
 
