@@ -1,4 +1,4 @@
-"""Each task and each user has one address, whatever characters are in it."""
+"""Each task and each user has one URL, whatever characters the id contains."""
 
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ def tasks_of(user_id: str) -> str:
 
 
 @pytest.mark.parametrize("number", OTHER_SPELLINGS)
-async def test_number_has_one_spelling(alice: User, number: str) -> None:
+async def test_task_id_has_one_spelling(alice: User, number: str) -> None:
     for path, pointer in ((f"/{number}", "/path/task_id"), (f"?limit={number}", "/query/limit")):
         answer = await alice.client.get(alice.tasks + path)
         assert answer.status_code == 422, answer.text
@@ -24,7 +24,7 @@ async def test_number_has_one_spelling(alice: User, number: str) -> None:
 @pytest.mark.parametrize(
     "user_id", ["a.b", "100%", "%2F", "ü", "日本", "😀", "a b", '"', "?", "#", "a;b", "a:b@c", "tasks"]
 )
-async def test_user_id_of_any_characters_has_an_address(service: RunningService, user_id: str) -> None:
+async def test_user_id_of_any_characters_has_a_url(service: RunningService, user_id: str) -> None:
     path = tasks_of(user_id)
     async with service.user(user_id) as user:
         answer = await user.client.post(path, json={"title": "T"})
@@ -36,13 +36,13 @@ async def test_user_id_of_any_characters_has_an_address(service: RunningService,
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "..", ".", "/", "../alice"])
-async def test_user_id_that_no_path_can_carry_is_not_found(service: RunningService, user_id: str) -> None:
+async def test_user_id_that_cannot_be_in_a_path_is_not_found(service: RunningService, user_id: str) -> None:
     async with service.user(user_id) as user:
         assert (await user.client.get(tasks_of(user_id))).status_code == 404
 
 
 @pytest.mark.parametrize("user_id", ["", "x" * 3000, "a\nb", "a\0b"])
-async def test_user_id_that_is_no_name_is_unauthorized(service: RunningService, user_id: str) -> None:
+async def test_invalid_user_id_is_unauthorized(service: RunningService, user_id: str) -> None:
     headers = {"Authorization": f"Bearer {service.token(user_id)}"}
     async with service.user() as user:
         answer = await user.client.get("/api/x/tasks", headers=headers)
@@ -52,19 +52,19 @@ async def test_user_id_that_is_no_name_is_unauthorized(service: RunningService, 
 @pytest.mark.parametrize(
     ("query", "count"), [("limit=1&limit=2", 2), ("limit=2&limit=1", 1), ("&&", 3), ("limit=2&", 2)]
 )
-async def test_last_of_repeated_parameters_counts(alice: User, query: str, count: int) -> None:
+async def test_last_of_repeated_parameters_applies(alice: User, query: str, count: int) -> None:
     for number in range(3):
         await alice.create(f"Task {number}")
     assert (await alice.client.get(f"{alice.tasks}?{query}")).json()["count"] == count
 
 
 @pytest.mark.parametrize("query", ["=1", "%00=1", "%ff=1", "a[]=1", "limit=1&limit=0"])
-async def test_parameter_that_is_not_known_is_told(alice: User, query: str) -> None:
+async def test_unknown_parameter_is_reported(alice: User, query: str) -> None:
     assert (await alice.client.get(f"{alice.tasks}?{query}")).status_code == 422
 
 
 @pytest.mark.parametrize("by_setting", [True, False], ids=["ROOT_PATH", "uvicorn --root-path"])
-async def test_every_address_is_below_the_root_path(database_url: str, *, by_setting: bool) -> None:
+async def test_every_url_is_below_the_root_path(database_url: str, *, by_setting: bool) -> None:
     settings = service_settings(database_url, root_path="/svc" if by_setting else "")
     # uvicorn's option is for a proxy that removes the prefix from the path.
     received = "/svc" if by_setting else ""

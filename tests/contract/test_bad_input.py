@@ -1,4 +1,4 @@
-"""Whatever a client sends gets a precise 4xx problem, and nothing is written."""
+"""Invalid input gets a precise 4xx problem, and nothing is written."""
 
 import json
 from typing import Any
@@ -62,7 +62,7 @@ def check(answer: Any, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("body", "pointer"), [each[1:] for each in BODIES], ids=[each[0] for each in BODIES])
-async def test_bad_body_is_told_and_changes_nothing(alice: User, body: bytes, pointer: str) -> None:
+async def test_invalid_body_is_reported_and_changes_nothing(alice: User, body: bytes, pointer: str) -> None:
     task = await alice.create("Kept", description="Kept")
     for method, path in (("POST", ""), ("PUT", f"/{task['id']}"), ("PATCH", f"/{task['id']}")):
         problem = check(await alice.request(method, path, headers=JSON, content=body), 422)
@@ -80,7 +80,7 @@ async def test_missing_title_and_empty_change(alice: User) -> None:
         assert problem["errors"][0]["pointer"] == "/body"
 
 
-async def test_every_error_of_a_body_is_told_at_once(alice: User) -> None:
+async def test_all_errors_of_a_body_are_reported_together(alice: User) -> None:
     problem = check(await alice.request("POST", json={"title": "", "description": 1, "x": 1}), 422)
     assert [error["pointer"] for error in problem["errors"]] == [
         "/body/title",
@@ -89,7 +89,7 @@ async def test_every_error_of_a_body_is_told_at_once(alice: User) -> None:
     ]
 
 
-async def test_last_of_repeated_keys_counts(alice: User) -> None:
+async def test_last_of_repeated_keys_applies(alice: User) -> None:
     answer = await alice.request("POST", headers=JSON, content=b'{"title": "One", "title": "Two"}')
     assert answer.json()["title"] == "Two"
 
@@ -97,7 +97,7 @@ async def test_last_of_repeated_keys_counts(alice: User) -> None:
 @pytest.mark.parametrize(
     "title", ["x" * 200, "😀" * 200, "a\u0301", "'; DROP TABLE tasks; --", "\u202e", "\x7f\x01"]
 )
-async def test_odd_but_good_titles_are_kept(alice: User, title: str) -> None:
+async def test_unusual_valid_titles_are_stored_unchanged(alice: User, title: str) -> None:
     assert (await alice.create(title))["title"] == title
     assert (await alice.list())["tasks"][0]["title"] == title
 
@@ -113,7 +113,7 @@ async def test_odd_but_good_titles_are_kept(alice: User, title: str) -> None:
         "application/jsonx",
     ],
 )
-async def test_other_content_types_are_refused(alice: User, content_type: str | None) -> None:
+async def test_other_content_types_are_rejected(alice: User, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     check(await alice.request("POST", headers=headers, content=b'{"title": "T"}'), 415)
 
@@ -121,7 +121,7 @@ async def test_other_content_types_are_refused(alice: User, content_type: str | 
 @pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "Application/JSON", "application/merge-patch+json"]
 )
-async def test_json_by_its_other_names(alice: User, content_type: str) -> None:
+async def test_json_media_type_variants_are_accepted(alice: User, content_type: str) -> None:
     headers = {"Content-Type": content_type}
     assert (await alice.request("POST", headers=headers, content=b'{"title": "T"}')).status_code == 201
 
@@ -130,7 +130,7 @@ async def test_json_by_its_other_names(alice: User, content_type: str) -> None:
     "path",
     ["/0", "/-1", "/9223372036854775808", f"/{'9' * 4000}", "/abc", "/1.5", "/1e3", "/%00", "/%20", "/0x1"],
 )
-async def test_impossible_task_number(alice: User, path: str) -> None:
+async def test_invalid_task_id(alice: User, path: str) -> None:
     for method in ("GET", "PUT", "PATCH", "DELETE"):
         body = {"json": {"title": "T"}} if method in {"PUT", "PATCH"} else {}
         problem = check(await alice.request(method, path, **body), 422)
@@ -158,7 +158,7 @@ async def test_impossible_task_number(alice: User, path: str) -> None:
         ("Limit=1", "/query/Limit"),
     ],
 )
-async def test_impossible_query(alice: User, query: str, pointer: str) -> None:
+async def test_invalid_query(alice: User, query: str, pointer: str) -> None:
     problem = check(await alice.client.get(f"{alice.tasks}?{query}"), 422)
     assert problem["errors"][0]["pointer"] == pointer
 
@@ -171,7 +171,7 @@ async def test_invalid_utf_8_in_a_search_finds_nothing(alice: User) -> None:
 @pytest.mark.parametrize(
     "user_id", ["bob", "..", "%2e%2e", "a%2Fb", "%00", "%ff", "x" * 5000, "%F0%9F%98%80", " ", "*"]
 )
-async def test_other_names_in_the_path_are_nobody_s(alice: User, user_id: str) -> None:
+async def test_path_of_another_user_is_forbidden_for_any_name(alice: User, user_id: str) -> None:
     answer = await alice.client.get(f"/api/{user_id}/tasks")
     check(answer, 404 if user_id in {"..", "a%2Fb"} else 403)
 

@@ -1,4 +1,4 @@
-"""The bounds of a body, and what is decided before it is read."""
+"""Limits of request bodies, and the checks that precede reading a body."""
 
 import asyncio
 import json
@@ -30,35 +30,35 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("announced", [True, False], ids=["announced", "chunked"])
 @pytest.mark.parametrize(("size", "status"), [(MEBIBYTE, 201), (MEBIBYTE + 1, 413), (3 * MEBIBYTE, 413)])
-async def test_body_over_the_limit_is_refused(
+async def test_body_over_the_limit_is_rejected(
     alice: User, *, size: int, status: int, announced: bool
 ) -> None:
     body = padded(size)
     answer = await alice.request("POST", headers=JSON, content=body if announced else pieces(body))
     assert answer.status_code == status
-    # The connection is good for the next request, and nothing was written by a refused one.
+    # The connection serves the next request, and the rejected one wrote nothing.
     assert (await alice.list())["count"] == (status == 201)
 
 
-async def test_announced_body_over_the_limit_is_refused_before_it_comes(service: RunningService) -> None:
+async def test_body_over_the_limit_is_rejected_by_content_length(service: RunningService) -> None:
     lines = (f"Authorization: Bearer {service.token('alice')}", "Content-Type: application/json")
     request = head("/api/alice/tasks", *lines, f"Content-Length: {10 * MEBIBYTE}")
     assert status_of(await exchange(service.url, request)) == 413
 
 
-async def test_answer_to_very_many_unknown_fields_stays_small(alice: User) -> None:
+async def test_response_to_many_unknown_fields_stays_small(alice: User) -> None:
     answer = await alice.request("POST", json={f"f{number}": 1 for number in range(50_000)})
     assert (answer.status_code, len(answer.json()["errors"])) == (422, 20)
 
 
-async def test_no_token_is_told_before_the_body_comes(service: RunningService) -> None:
+async def test_missing_token_is_reported_before_the_body_is_read(service: RunningService) -> None:
     request = head("/api/alice/tasks", "Content-Type: application/json", "Content-Length: 100")
     assert status_of(await exchange(service.url, request)) == 401
 
 
 @pytest.mark.parametrize("lines", [("Content-Type: application/json",), ()], ids=["JSON", "untyped"])
 @pytest.mark.parametrize(("method", "path"), [("POST", ""), ("PUT", "/1"), ("PATCH", "/x")])
-async def test_foreign_path_is_told_before_the_body_comes(
+async def test_path_of_another_user_is_reported_before_the_body_is_read(
     service: RunningService, method: str, path: str, lines: tuple[str, ...]
 ) -> None:
     authorization = f"Authorization: Bearer {service.token('alice')}"
@@ -66,7 +66,7 @@ async def test_foreign_path_is_told_before_the_body_comes(
     assert status_of(await exchange(service.url, request)) == 403
 
 
-async def test_slow_body_is_given_up(shared_database_url: str) -> None:
+async def test_slow_body_is_408(shared_database_url: str) -> None:
     settings = service_settings(shared_database_url, body_timeout_seconds=0.3)
     async with running_service(settings) as service:
         lines = (f"Authorization: Bearer {service.token('alice')}", "Content-Type: application/json")
@@ -79,7 +79,7 @@ async def test_slow_body_is_given_up(shared_database_url: str) -> None:
             assert await reader.read() == b""  # and the connection is closed
 
 
-async def test_client_may_wait_for_leave_to_send(service: RunningService) -> None:
+async def test_client_may_send_expect_100_continue(service: RunningService) -> None:
     body = b'{"title": "T"}'
     lines = (f"Authorization: Bearer {service.token('waiting')}", "Content-Type: application/json")
     request = head("/api/waiting/tasks", *lines, f"Content-Length: {len(body)}", "Expect: 100-continue")
@@ -93,6 +93,6 @@ async def test_client_may_wait_for_leave_to_send(service: RunningService) -> Non
         assert (await asyncio.wait_for(read_answer(reader), scaled(10)))[0] == 201
 
 
-async def test_client_without_a_token_gets_no_leave_to_send(service: RunningService) -> None:
+async def test_client_without_a_token_gets_no_100_continue(service: RunningService) -> None:
     request = head("/api/alice/tasks", "Content-Length: 10", "Expect: 100-continue")
     assert status_of(await exchange(service.url, request)) == 401

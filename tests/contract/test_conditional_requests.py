@@ -32,7 +32,7 @@ CHANGES = [
         ({"If-Match": '"v1"', "If-None-Match": '"v2"'}, True),
     ],
 )
-async def test_change_depends_on_the_version(
+async def test_update_depends_on_the_version(
     alice: User,
     method: str,
     suffix: str,
@@ -52,14 +52,14 @@ async def test_change_depends_on_the_version(
 
 
 @pytest.mark.parametrize("headers", [{"If-Match": "*"}, {"If-Match": '"v1"'}, {"If-None-Match": "*"}])
-async def test_absent_task_is_not_found_whatever_is_asked_of_it(alice: User, headers: dict[str, str]) -> None:
+async def test_absent_task_is_404_for_every_condition(alice: User, headers: dict[str, str]) -> None:
     assert (await alice.request("DELETE", "/1", headers=headers)).status_code == 404
 
 
 @pytest.mark.parametrize(
     ("tags", "status"), [('"v1"', 304), ('W/"v1"', 304), ("*", 304), ('"v9", "v1"', 304), ('"v2"', 200)]
 )
-async def test_unchanged_task_is_not_sent_again(alice: User, tags: str, status: int) -> None:
+async def test_unchanged_task_is_304(alice: User, tags: str, status: int) -> None:
     task = await alice.create()
     answer = await alice.request("GET", f"/{task['id']}", headers={"If-None-Match": tags})
     assert answer.status_code == status
@@ -74,14 +74,14 @@ async def test_get_of_another_version_fails(alice: User) -> None:
 
 @pytest.mark.parametrize("value", ["v1", '"v1', '"a" "b"', "", ","])
 @pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
-async def test_malformed_entity_tag_is_told(alice: User, name: str, value: str) -> None:
+async def test_malformed_entity_tag_is_reported(alice: User, name: str, value: str) -> None:
     task = await alice.create()
     answer = await alice.request("DELETE", f"/{task['id']}", headers={name: value})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"/header/{name.lower()}"
 
 
-async def test_of_many_writers_with_one_version_one_wins(alice: User) -> None:
+async def test_one_of_many_writers_with_the_same_version_succeeds(alice: User) -> None:
     task = await alice.create()
     answers = await asyncio.gather(
         *(
@@ -94,7 +94,7 @@ async def test_of_many_writers_with_one_version_one_wins(alice: User) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 19}
 
 
-async def test_no_parallel_flip_is_lost(alice: User) -> None:
+async def test_no_concurrent_toggle_is_lost(alice: User) -> None:
     task = await alice.create()
     answers = await asyncio.gather(*(alice.request("PATCH", f"/{task['id']}/complete") for _ in range(21)))
     assert Counter(answer.json()["completed"] for answer in answers) == {True: 11, False: 10}

@@ -1,4 +1,4 @@
-"""The page under /docs works without any other host: a closed network has it too."""
+"""The page under /docs needs no other host, so it works in a closed network."""
 
 import re
 from urllib.parse import urljoin, urlsplit
@@ -8,7 +8,7 @@ import httpx
 from tests.support.service import RunningService
 
 
-async def test_docs_page_has_all_of_its_parts_from_us(service: RunningService) -> None:
+async def test_docs_page_loads_all_resources_from_the_service(service: RunningService) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         page = await client.get("/docs")
         assert page.status_code == 200

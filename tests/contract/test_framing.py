@@ -1,4 +1,4 @@
-"""Each request of a table has exactly the responses of RFC 9112, however its bytes are split into packets."""
+"""Each request of a table gets exactly the responses of RFC 9112, however its bytes are split into packets."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as no proper client speaks it (RFC 9112): each gets its answer, none harms the next request."""
+"""Malformed HTTP/1.1 requests (RFC 9112) get their response and do not affect the next request."""
 
 import asyncio
 
@@ -99,7 +99,7 @@ def answers(status_class: str) -> float:
     )
 
 
-async def test_each_odd_request_has_its_status(service: RunningService) -> None:
+async def test_each_malformed_request_has_its_status(service: RunningService) -> None:
     failed = answers("5")
 
     async def send(name: str) -> tuple[str, int | None]:
@@ -111,12 +111,12 @@ async def test_each_odd_request_has_its_status(service: RunningService) -> None:
     assert answers("5") == failed
 
 
-async def test_head_of_many_headers_is_served(service: RunningService) -> None:
+async def test_request_with_many_headers_is_served(service: RunningService) -> None:
     many = b"".join(b"X-%d: 1\r\n" % number for number in range(1000))
     assert status_of(await exchange(service.url, request(service, b"GET {tasks} HTTP/1.1", many))) == 200
 
 
-async def test_pipelined_requests_are_answered_in_their_order(service: RunningService) -> None:
+async def test_pipelined_requests_get_responses_in_order(service: RunningService) -> None:
     create = request(service, b"POST {tasks} HTTP/1.1", LENGTH, BODY, user="pipeline")
     listing = request(service, b"GET {tasks} HTTP/1.1", LENGTH, BODY, user="pipeline")
     absent = request(service, b"GET {tasks}/9223372036854775807 HTTP/1.1", user="pipeline")
@@ -127,7 +127,7 @@ async def test_pipelined_requests_are_answered_in_their_order(service: RunningSe
     assert answers[1][2] == answers[3][2]
 
 
-async def test_client_that_goes_away_is_no_failure_of_ours(service: RunningService) -> None:
+async def test_disconnected_client_is_not_a_server_error(service: RunningService) -> None:
     told, failed = answers("4"), answers("5")
     whole = request(service, b"POST {tasks} HTTP/1.1", LENGTH, BODY, user="gone")
     for part in (whole[:40], whole[:-8], whole[:-1]):

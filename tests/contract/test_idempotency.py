@@ -14,7 +14,7 @@ def key(value: str | None = None) -> dict[str, str]:
     return {"Idempotency-Key": value or str(uuid4())}
 
 
-async def test_repeat_gets_the_stored_answer(alice: User) -> None:
+async def test_retry_gets_the_stored_response(alice: User) -> None:
     headers = key()
     first = await alice.request("POST", headers=headers, json={"title": "Once"})
     await alice.request("PATCH", f"/{first.json()['id']}", json={"title": "Changed since"})
@@ -31,7 +31,7 @@ async def test_quoted_key_is_the_same_key(alice: User) -> None:
     assert first.json() == again.json()
 
 
-async def test_key_with_another_body_is_refused(alice: User) -> None:
+async def test_key_with_another_body_is_rejected(alice: User) -> None:
     headers = key()
     await alice.request("POST", headers=headers, json={"title": "One"})
     answer = await alice.request("POST", headers=headers, json={"title": "Two"})
@@ -47,13 +47,13 @@ async def test_key_belongs_to_its_user(alice: User, bob: User) -> None:
     assert (answer.status_code, answer.json()["title"]) == (201, "Bob's")
 
 
-async def test_refused_request_leaves_the_key_free(alice: User) -> None:
+async def test_rejected_request_does_not_use_the_key(alice: User) -> None:
     headers = key()
     assert (await alice.request("POST", headers=headers, json={"title": ""})).status_code == 422
     assert (await alice.request("POST", headers=headers, json={"title": "Good"})).status_code == 201
 
 
-async def test_parallel_repeats_make_one_task(alice: User) -> None:
+async def test_concurrent_retries_create_one_task(alice: User) -> None:
     headers = key()
     answers = await asyncio.gather(
         *(alice.request("POST", headers=headers, json={"title": "Once"}) for _ in range(20))
@@ -82,7 +82,7 @@ async def test_key_expires_after_a_day(alice: User, connection: asyncpg.Connecti
 
 
 @pytest.mark.parametrize("value", ["", '""', '"', '"a', "x" * 256, "café", "a\tb", "a b"])
-async def test_unusable_key_is_told(alice: User, value: str) -> None:
+async def test_invalid_key_is_reported(alice: User, value: str) -> None:
     answer = await alice.client.post(
         alice.tasks, headers=[(b"Idempotency-Key", value.encode())], json={"title": "Once"}
     )

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, whole, and its examples keep to their own schemas."""
+"""The OpenAPI document is valid and complete, and its examples match their schemas."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -46,16 +46,16 @@ def test_document_is_valid_openapi_3_1() -> None:
 @pytest.mark.parametrize(
     ("schema", "example"), [each[1:] for each in examples()], ids=[e[0] for e in examples()]
 )
-def test_example_keeps_to_its_schema(schema: dict[str, Any], example: object) -> None:
+def test_example_matches_its_schema(schema: dict[str, Any], example: object) -> None:
     validator(schema).validate(example)
 
 
-def test_documented_operations_are_those_of_the_service() -> None:
+def test_documented_operations_match_the_service() -> None:
     assert set(OPERATIONS) == {route.name for route in tasks.router.routes}  # type: ignore[attr-defined]  # all are APIRoutes
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_operation_is_told_whole(name: str) -> None:
+def test_every_operation_is_fully_documented(name: str) -> None:
     operation = OPERATIONS[name]
     assert operation["security"] == [{"token": []}]
     assert operation["summary"]
@@ -92,7 +92,7 @@ def test_every_documented_response_header_may_be_read_by_a_browser() -> None:
         ("TaskUpdate", {"description": None}, [{}, {"title": None}, {"completed": None}, {"x": 1}]),
     ],
 )
-def test_schema_tells_good_from_bad(schema: str, good: object, bad: list[object]) -> None:
+def test_schema_distinguishes_valid_from_invalid_bodies(schema: str, good: object, bad: list[object]) -> None:
     checker = validator({"$ref": f"#/components/schemas/{schema}"})
     assert checker.is_valid(good)
     assert [each for each in bad if checker.is_valid(each)] == []

@@ -1,4 +1,4 @@
-"""Every error is the same problem (RFC 9457), which a browser's frontend can read too."""
+"""Every error is a problem document (RFC 9457) that a frontend in a browser can read."""
 
 from collections.abc import AsyncIterator
 from typing import Never
@@ -57,7 +57,7 @@ def check(answer: httpx.Response, status: int, kind: str) -> StrictProblem:
         ("GET", "{tasks}/x", 422, "urn:task-service:problem:invalid-input"),
     ],
 )
-async def test_every_error_is_a_whole_problem(
+async def test_every_error_is_a_complete_problem(
     alice: User, method: str, path: str, status: int, kind: str
 ) -> None:
     answer = await alice.client.request(
@@ -68,7 +68,7 @@ async def test_every_error_is_a_whole_problem(
     assert check(answer, status, kind).request_id == "from.here-1"
 
 
-async def test_failure_that_no_one_expected_says_nothing_of_its_cause(broken: User) -> None:
+async def test_unexpected_failure_reveals_no_cause(broken: User) -> None:
     for method, body in (("GET", None), ("POST", {"title": "T"})):
         with structlog.testing.capture_logs() as entries:
             answer = await broken.request(method, headers={"Origin": ORIGIN}, json=body)
@@ -81,7 +81,7 @@ async def test_failure_that_no_one_expected_says_nothing_of_its_cause(broken: Us
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Bearer x"}, {"Authorization": "Basic YTpi"}, {"Cookie": "token=x"}]
 )
-async def test_missing_token_is_told_to_the_frontend_too(
+async def test_missing_token_is_readable_by_the_frontend(
     service: RunningService, headers: dict[str, str]
 ) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
@@ -92,7 +92,7 @@ async def test_missing_token_is_told_to_the_frontend_too(
 
 
 @pytest.mark.parametrize("id_given", ["", "a b", "x" * 129, "a/b", "ü"])
-async def test_request_id_that_is_unfit_for_a_log_is_replaced(alice: User, id_given: str) -> None:
+async def test_request_id_unsafe_for_logs_is_replaced(alice: User, id_given: str) -> None:
     answer = await alice.client.get(alice.tasks, headers=[(b"X-Request-ID", id_given.encode())])
     assert len(answer.headers["x-request-id"]) == 32
 

@@ -1,4 +1,4 @@
-"""Every curl line of the README works, in its order, as it stands there."""
+"""Every curl command of the README works, in order and unchanged."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Schemathesis holds the running service to its own OpenAPI document, over a socket."""
+"""Schemathesis checks the running service against its OpenAPI document, over a socket."""
 
 import asyncio
 import re

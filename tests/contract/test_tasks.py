@@ -58,7 +58,7 @@ async def test_update_changes_only_the_fields_that_it_has(
     assert answer.headers["etag"] == '"v2"'
 
 
-async def test_complete_flips_there_and_back(alice: User) -> None:
+async def test_complete_toggles_in_both_directions(alice: User) -> None:
     task = await alice.create()
     states = [(await alice.request("PATCH", f"/{task['id']}/complete")).json()["completed"] for _ in range(3)]
     assert states == [True, False, True]
@@ -74,7 +74,7 @@ async def test_deleted_task_is_gone(alice: User) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-async def test_foreign_task_is_as_absent_as_none(alice: User, bob: User, method: str) -> None:
+async def test_task_of_another_user_is_not_found(alice: User, bob: User, method: str) -> None:
     foreign = await bob.create("Bob's")
     body = {"title": "Mine"} if method in {"PUT", "PATCH"} else None
     problems = []
@@ -136,7 +136,7 @@ async def test_list_by_status(alice: User) -> None:
         ("nothing", []),
     ],
 )
-async def test_search_means_the_text_itself(alice: User, search: str, found: list[str]) -> None:
+async def test_search_matches_the_literal_text(alice: User, search: str, found: list[str]) -> None:
     await alice.create("Buy milk", description="Two litres, oat")
     for title in ("Sell 100%", "A back\\slash", "Äpfel"):
         await alice.create(title)

@@ -1,4 +1,4 @@
-"""A name lookup outlives the connect that asked for it, as with Docker's names while the database is away."""
+"""A name lookup may outlive the connect that started it, as with Docker's DNS while the database is down."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from backend.platform.server.event_loop import install_exception_handler
 from tests.support.service import service_settings
 
 
-def test_a_lookup_whose_wait_was_given_up_is_no_error_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_abandoned_name_lookup_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
     settings = service_settings("postgresql://somebody@nowhere.invalid/tasks", database_pool_prewarm_size=0)
 
     async def nothing(_connection: object) -> None: ...

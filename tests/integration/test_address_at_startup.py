@@ -1,4 +1,4 @@
-"""A URL that cannot be read or honoured stops every command in one sentence."""
+"""An invalid URL stops every command with one sentence."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ SENTENCE = (
 @pytest.mark.parametrize(
     "command", ["serve", "dev", "migrate", "wait-for-schema", "seed", "config", "dev --reload"]
 )
-def test_command_refuses_a_url_that_cannot_be_read(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_rejects_an_invalid_url(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
     monkeypatch.setenv("PORT", "0")
     result = RUNNER.invoke(app, command.split())

@@ -1,4 +1,4 @@
-"""The tokens and the tables of a real Better Auth, in both modes."""
+"""Tokens and tables of a real Better Auth, in both modes."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ async def assert_alembic_finds_nothing_to_change(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "ES512", "RS256", "PS256", "HS256"])
-async def test_token_of_the_frontend_is_good_here(empty_database_url: str, algorithm: str) -> None:
+async def test_token_of_the_frontend_is_accepted(empty_database_url: str, algorithm: str) -> None:
     """Better Auth migrates first here."""
     async with frontend_and_service(empty_database_url, algorithm) as (frontend, service):
         ada, bob = await frontend.sign_up("Ada"), await frontend.sign_up("Bob")
@@ -96,7 +96,7 @@ async def test_tables_made_by_the_frontend_first(empty_database_url: str) -> Non
         await assert_alembic_finds_nothing_to_change(empty_database_url)
 
 
-async def test_keys_that_rotate(empty_database_url: str) -> None:
+async def test_rotated_keys(empty_database_url: str) -> None:
     async with frontend_and_service(empty_database_url, "EdDSA", rotation_seconds=1) as (frontend, service):
         ada = await frontend.sign_up("Ada")
         tokens = []

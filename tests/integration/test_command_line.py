@@ -1,4 +1,4 @@
-"""The commands as a developer runs them."""
+"""The commands that a developer runs."""
 
 import asyncio
 import json
@@ -84,7 +84,9 @@ async def taken_port() -> AsyncIterator[int]:
         yield int(listener.getsockname()[1])
 
 
-async def test_dev_serves_prints_a_curl_that_works_and_keeps_the_data(folder: Path, taken_port: int) -> None:
+async def test_dev_serves_prints_a_working_curl_command_and_keeps_the_data(
+    folder: Path, taken_port: int
+) -> None:
     process, said = await start(folder, PORT=str(taken_port))
     assert f"Port {taken_port} is taken" in said
     address = re.search(r"(http://127\.0\.0\.1:\d+)/docs", said)
@@ -103,7 +105,7 @@ async def test_dev_serves_prints_a_curl_that_works_and_keeps_the_data(folder: Pa
     await stop(process)
 
 
-async def test_dev_migrates_a_given_database_and_says_where_tokens_come_from(
+async def test_dev_migrates_the_configured_database_and_names_the_issuer_of_tokens(
     folder: Path, empty_database_url: str
 ) -> None:
     frontend = "http://127.0.0.1:9"
@@ -119,7 +121,7 @@ async def test_dev_migrates_a_given_database_and_says_where_tokens_come_from(
     assert servers(folder) == 0
 
 
-async def test_dev_insists_on_a_port_that_is_asked_for(folder: Path, taken_port: int) -> None:
+async def test_dev_fails_if_the_requested_port_is_taken(folder: Path, taken_port: int) -> None:
     process = await asyncio.create_subprocess_exec(
         COMMAND, "dev", "--port", str(taken_port), cwd=folder, stderr=asyncio.subprocess.PIPE
     )
@@ -128,7 +130,7 @@ async def test_dev_insists_on_a_port_that_is_asked_for(folder: Path, taken_port:
     assert re.fullmatch(rf"task-service: port {taken_port} of .* is taken; .* --port\n", error.decode())
 
 
-def test_serve_starts_while_the_database_is_away_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_starts_and_reports_an_unreachable_database(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _program, arguments: started.append(arguments))
     monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@127.0.0.1:{free_port()}/tasks")
@@ -137,7 +139,7 @@ def test_serve_starts_while_the_database_is_away_and_says_so(monkeypatch: pytest
     assert [arguments[1:3] for arguments in started] == [["-m", "gunicorn"]]
 
 
-async def test_migrate_without_an_address_brings_the_embedded_database_up_to_date(folder: Path) -> None:
+async def test_migrate_without_a_url_migrates_the_embedded_database(folder: Path) -> None:
     for _ in range(2):  # the second time there is nothing left to do
         process = await asyncio.create_subprocess_exec(
             COMMAND,

@@ -98,7 +98,7 @@ async def test_settings_of_the_url_take_effect(
     assert await shown(f"{database_url}&{query}", name, database_pooler=pooler) == value
 
 
-async def test_standby_that_is_asked_for_is_not_found(database_url: str) -> None:
+async def test_missing_standby_is_503(database_url: str) -> None:
     async with (
         running_service(service_settings(f"{database_url}&target_session_attrs=standby")) as service,
         service.user() as user,
@@ -119,7 +119,7 @@ async def test_several_hosts_are_tried_in_order(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?connect_timeout=1"])
-async def test_host_that_never_answers_leaves_time_for_the_next(database_url: str, query: str) -> None:
+async def test_silent_host_leaves_time_for_the_next(database_url: str, query: str) -> None:
     folder, path = parts(database_url)
     async with silent_listener() as port:
         url = f"postgresql://postgres@127.0.0.1:{port},{quote(folder, safe='')}{path}{query}"
@@ -135,7 +135,7 @@ async def test_connect_timeout_ends_the_wait_for_a_silent_server() -> None:
             await open_connection(parameters, timeout_seconds=3600)  # the test's own limit is shorter
 
 
-async def test_connect_timeout_may_exceed_the_wait_for_a_free_connection(database_url: str) -> None:
+async def test_connect_timeout_may_exceed_the_acquire_timeout(database_url: str) -> None:
     """A database that sleeps needs seconds to wake."""
     folder, path = parts(database_url)
     may_answer = asyncio.Event()
@@ -160,7 +160,7 @@ async def test_connect_timeout_may_exceed_the_wait_for_a_free_connection(databas
             await user.create()
 
 
-async def test_certificate_is_that_of_the_host_and_not_of_its_address(
+async def test_certificate_is_verified_for_the_host_name_not_for_hostaddr(
     database_url: str, tmp_path: Path
 ) -> None:
     folder, path = parts(database_url)
@@ -219,7 +219,7 @@ async def test_modes_with_a_root_certificate(database_url: str, tmp_path: Path) 
         ("sslmode=require&sslrootcert={pem}&sslcrldir=/nowhere", "sslcrldir /nowhere is not a directory"),
     ],
 )
-async def test_certificates_that_cannot_be_loaded(
+async def test_unusable_certificate_files_are_rejected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, query: str, sentence: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -233,7 +233,7 @@ async def test_certificates_that_cannot_be_loaded(
     assert sentence.format(**files) in str(caught.value)
 
 
-async def test_known_settings_are_those_of_the_server(database_url: str) -> None:
+async def test_known_settings_match_pg_settings(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     rows = await connection.fetch(
         "SELECT name FROM pg_settings WHERE context IN ('user', 'superuser', 'backend', 'superuser-backend')"

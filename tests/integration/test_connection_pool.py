@@ -1,4 +1,4 @@
-"""The pool of connections on bad days: closed by the server, cancelled, too old, idle, full."""
+"""The connection pool under failures: closed, cancelled, old, idle and exhausted connections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def server_process(pool: ConnectionPool) -> int:
         pool.release(connection)
 
 
-async def test_the_connection_that_was_used_last_is_lent_first(database_url: str) -> None:
+async def test_most_recently_used_connection_is_acquired_first(database_url: str) -> None:
     async with pool_of(database_url) as pool:
         first, second = await pool.acquire(), await pool.acquire()
         pool.release(first)
@@ -62,7 +62,7 @@ async def test_idle_time_of_zero_keeps_connections_open(database_url: str) -> No
         assert (pool.idle_size, connection.is_closed()) == (1, False)
 
 
-async def test_who_finds_none_free_in_time_is_told(database_url: str) -> None:
+async def test_acquire_times_out(database_url: str) -> None:
     async with pool_of(database_url, max_size=1, timeout_seconds=0.1) as pool:
         borrowed = await pool.acquire()
         with pytest.raises(TimeoutError):
@@ -71,7 +71,7 @@ async def test_who_finds_none_free_in_time_is_told(database_url: str) -> None:
         assert await server_process(pool) == borrowed.get_server_pid()
 
 
-async def test_a_connection_that_cannot_be_opened_takes_no_place(database_url: str) -> None:
+async def test_failed_connect_releases_its_permit(database_url: str) -> None:
     attempts = 0
 
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
@@ -90,7 +90,7 @@ async def test_a_connection_that_cannot_be_opened_takes_no_place(database_url: s
     await pool.close()
 
 
-async def test_a_connection_that_the_server_closed_is_not_lent(database_url: str) -> None:
+async def test_connection_closed_by_the_server_is_not_reused(database_url: str) -> None:
     async with pool_of(database_url) as pool:
         first, second = await pool.acquire(), await pool.acquire()
         killed = second.get_server_pid()
@@ -102,7 +102,7 @@ async def test_a_connection_that_the_server_closed_is_not_lent(database_url: str
         pool.release(first)
 
 
-async def test_a_connection_that_breaks_in_use_makes_room(database_url: str) -> None:
+async def test_connection_lost_in_use_releases_its_permit(database_url: str) -> None:
     async with pool_of(database_url, max_size=1) as pool:
         broken = await pool.acquire()
         broken.terminate()
@@ -135,7 +135,7 @@ async def test_old_connections_are_replaced(database_url: str, monkeypatch: pyte
         assert await server_process(pool) != before
 
 
-async def test_a_cancelled_statement_ends_before_its_connection_is_lent_again(database_url: str) -> None:
+async def test_cancelled_statement_ends_before_its_connection_is_reused(database_url: str) -> None:
     async with pool_of(database_url, max_size=1) as pool:
         connection = await pool.acquire()
         await connection.execute("BEGIN")
@@ -152,7 +152,7 @@ async def test_a_cancelled_statement_ends_before_its_connection_is_lent_again(da
         pool.release(again)
 
 
-async def test_a_cancelled_statement_of_a_dead_connection_makes_room(database_url: str) -> None:
+async def test_cancelled_statement_of_a_dead_connection_releases_its_permit(database_url: str) -> None:
     async with pool_of(database_url, max_size=1) as pool:
         connection = await pool.acquire()
         connection.terminate()

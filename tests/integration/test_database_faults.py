@@ -1,4 +1,4 @@
-"""Bad days of the database: nothing but an honest 503 or 504, and nothing lost or half written."""
+"""Database failures cause 503 or 504, and no write is lost or partial."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> bool:
     )
 
 
-async def test_database_away_and_back_under_load(postgres_folder: Path) -> None:
+async def test_database_outage_and_recovery_under_load(postgres_folder: Path) -> None:
     folder = postgres_folder / f"stopped-{uuid4().hex[:8]}"
     acknowledged: dict[str, set[int]] = {}
     statuses: Counter[int] = Counter()
@@ -95,7 +95,7 @@ async def test_database_away_and_back_under_load(postgres_folder: Path) -> None:
     assert len(stored) <= len(acknowledged) + len(users)
 
 
-async def test_killed_connections_fail_no_read(database_url: str) -> None:
+async def test_reads_are_retried_after_killed_connections(database_url: str) -> None:
     async with service_on(database_url) as (_, user), connected(database_url) as connection:
         task = await user.create()
         await asyncio.gather(*(user.list() for _ in range(20)))
@@ -108,7 +108,7 @@ async def test_killed_connections_fail_no_read(database_url: str) -> None:
         assert Counter(answer.status_code for answer in answers) == {200: 40}
 
 
-async def test_refused_connection_is_not_tried_again_by_the_same_request() -> None:
+async def test_rejected_connection_is_not_retried_by_the_same_request() -> None:
     """Behind a Service without pods each refusal may take a second."""
     asked: list[object] = []
 
@@ -123,7 +123,7 @@ async def test_refused_connection_is_not_tried_again_by_the_same_request() -> No
     assert len(asked) == 1
 
 
-async def test_exhausted_pool_is_told_in_time(database_url: str) -> None:
+async def test_exhausted_pool_is_reported_within_the_timeout(database_url: str) -> None:
     settings = {"database_pool_max_size": 1, "database_pool_acquire_timeout_seconds": scaled(0.1)}
     settings |= {"database_lock_timeout_seconds": 60, "database_statement_timeout_seconds": 60}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:
@@ -151,7 +151,7 @@ async def until_waiting_for_a_lock(url: str, sessions: int = 1) -> None:
 
 
 @pytest.mark.parametrize("limit", ["database_lock_timeout_seconds", "database_statement_timeout_seconds"])
-async def test_statement_over_its_limit_is_given_up(database_url: str, limit: str) -> None:
+async def test_statement_over_its_time_limit_is_cancelled(database_url: str, limit: str) -> None:
     settings = {"database_pool_max_size": 1, limit: scaled(0.1)}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:
         task = await user.create()
@@ -163,7 +163,7 @@ async def test_statement_over_its_limit_is_given_up(database_url: str, limit: st
             assert (await user.request("GET", f"/{task['id']}")).json() == task
 
 
-async def test_one_deadlock_is_no_one_s_error(database_url: str) -> None:
+async def test_single_deadlock_causes_no_error(database_url: str) -> None:
     """A trigger makes two updates lock each other's row; the one that PostgreSQL ends is run again."""
     async with service_on(database_url) as (_, user), connected(database_url) as connection:
         first, second = await user.create("First"), await user.create("Second")
@@ -185,7 +185,7 @@ async def test_one_deadlock_is_no_one_s_error(database_url: str) -> None:
         assert all(task["completed"] for task in (await user.list())["tasks"])
 
 
-async def test_conflict_without_end_is_409(database_url: str) -> None:
+async def test_repeated_conflict_is_409(database_url: str) -> None:
     async with service_on(database_url) as (_, user), connected(database_url) as connection:
         task = await user.create()
         await connection.execute(
@@ -215,7 +215,7 @@ async def test_full_server_is_unavailable(database_url: str) -> None:
             await connection.execute("DROP OWNED BY newcomer; DROP ROLE newcomer")
 
 
-async def test_silent_connection_is_given_up_and_replaced(database_url: str) -> None:
+async def test_silent_connection_is_replaced(database_url: str) -> None:
     """A firewall that drops packets: no reset ever comes."""
     folder = parse_qs(urlsplit(database_url).query)["host"][0]
     forwarding = asyncio.Event()
@@ -267,7 +267,7 @@ async def test_failed_commit_is_never_a_201(database_url: str) -> None:
         assert answer.status_code == 201
 
 
-async def test_client_that_goes_away_leaves_the_connection_clean(database_url: str) -> None:
+async def test_disconnected_client_leaves_the_database_connection_clean(database_url: str) -> None:
     settings = {"database_pool_max_size": 1}
     async with service_on(database_url, **settings) as (_, user), connected(database_url) as connection:
         task = await user.create()

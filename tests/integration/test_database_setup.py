@@ -1,4 +1,4 @@
-"""A database that is set up wrongly is reported as what it is, at once, by every command and by the service."""
+"""Every command and the service report a wrong database setup with its cause."""
 
 import asyncio
 import contextlib
@@ -41,12 +41,12 @@ async def execute(url: str, *statements: str) -> None:
 
 async def reason_of_commands(url: str) -> str:
     """Return what `wait-for-schema` and `migrate` say, who both stop at once."""
-    with pytest.raises(ConfigurationError) as gate:
+    with pytest.raises(ConfigurationError) as wait_error:
         await wait_until_migrated(url, SCHEMA, timeout_seconds=LONG, report=pytest.fail)
     with pytest.raises(ConfigurationError) as migration:
         await migrate_with_retry(url, SCHEMA, revision="head", timeout_seconds=LONG, report=pytest.fail)
-    assert str(gate.value) == str(migration.value)
-    return str(gate.value)
+    assert str(wait_error.value) == str(migration.value)
+    return str(wait_error.value)
 
 
 async def answers(url: str) -> tuple[httpx.Response, httpx.Response, list[str]]:
@@ -132,7 +132,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("kind", REASONS)
-async def test_refused_connection_is_reported_as_what_it_is(
+async def test_rejected_connection_is_reported_with_its_cause(
     migrated_server: tuple[Server, str], database_url: str, tmp_path: Path, kind: str
 ) -> None:
     async with wrong_setup(kind, migrated_server[0], database_url, tmp_path) as url:
@@ -150,7 +150,7 @@ async def test_refused_connection_is_reported_as_what_it_is(
 
 
 @pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "serve", "dev"])
-def test_every_command_ends_with_one_sentence_and_2(
+def test_every_command_exits_with_2_and_one_sentence(
     migrated_server: tuple[Server, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -172,7 +172,7 @@ def test_every_command_ends_with_one_sentence_and_2(
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
-async def test_wrong_encoding_is_refused(migrated_server: tuple[Server, str], encoding: str) -> None:
+async def test_wrong_encoding_is_rejected(migrated_server: tuple[Server, str], encoding: str) -> None:
     server, name = migrated_server[0], f"test_{encoding.lower()}"
     await server.execute(
         f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc"
@@ -189,7 +189,7 @@ async def test_wrong_encoding_is_refused(migrated_server: tuple[Server, str], en
 
 @pytest.mark.parametrize("revision", ["ae1027a6acf", SCHEMA.head_revision, "0001"])
 @pytest.mark.parametrize("tables", ["", "CREATE TABLE tasks (id integer PRIMARY KEY, state text);"])
-async def test_other_applications_alembic_version_is_neither_taken_for_a_later_release_nor_changed(
+async def test_alembic_version_of_another_application_is_rejected_and_unchanged(
     empty_database_url: str, revision: str, tables: str
 ) -> None:
     await execute(empty_database_url, FOREIGN + tables, FOREIGN_REVISION.format(revision))
@@ -207,12 +207,12 @@ async def test_other_applications_alembic_version_is_neither_taken_for_a_later_r
     await connection.close()
 
 
-async def test_empty_alembic_version_is_the_one_of_a_new_database(empty_database_url: str) -> None:
+async def test_empty_alembic_version_means_a_new_database(empty_database_url: str) -> None:
     await execute(empty_database_url, FOREIGN)
     assert "went from empty" in await migrate(empty_database_url, SCHEMA)
 
 
-async def test_applications_that_share_alembic_version_are_told_apart(database_url: str) -> None:
+async def test_shared_alembic_version_is_rejected(database_url: str) -> None:
     await execute(database_url, "INSERT INTO alembic_version VALUES ('ae1027a6acf')")
     with pytest.raises(
         ConfigurationError, match=r"also contains the revision 'ae1027a6acf'.*separate database"
@@ -244,7 +244,9 @@ async def test_database_without_tables_is_behind(empty_database_url: str) -> Non
     ],
 )
 @pytest.mark.parametrize("revision", [SCHEMA.head_revision, "of-a-later-release"])
-async def test_what_was_dropped_is_named(database_url: str, change: str, missing: str, revision: str) -> None:
+async def test_dropped_table_or_column_is_named(
+    database_url: str, change: str, missing: str, revision: str
+) -> None:
     await execute(database_url, change, REVISION.format(revision))
     reason = await reason_of_commands(database_url)
     assert reason.startswith(f"alembic_version is at '{revision}', but the database has {missing}:")
@@ -259,7 +261,7 @@ async def test_missing_column_is_logged_with_its_name(database_url: str) -> None
     assert logged == ["column tasks.description does not exist (SQLSTATE 42703): " + ANOTHER_SCHEMA]
 
 
-async def test_database_that_starts_is_waited_for() -> None:
+async def test_commands_wait_for_a_starting_database() -> None:
     """What a server says while it starts or recovers, and what PgBouncer says before it has a server."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A user whom a real Better Auth deletes stays deleted, and a live token of theirs can write nothing."""
+"""A user deleted by a real Better Auth stays deleted, and their unexpired tokens can write nothing."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""`task-service dev --reload` serves what is saved, and refuses nobody meanwhile."""
+"""`task-service dev --reload` serves changed files and rejects no request during a restart."""
 
 import asyncio
 import contextlib
@@ -79,7 +79,7 @@ async def test_a_saved_file_is_served_and_the_ports_stay_open(tmp_path: Path, da
         print(f"saved and served: {perf_counter() - started:.1f} s")
 
 
-async def test_a_debugger_finds_its_port(tmp_path: Path, database_url: str) -> None:
+async def test_debugger_can_attach(tmp_path: Path, database_url: str) -> None:
     debug_port = free_port()
     async with reloading(tmp_path, database_url, DEBUG_PORT=str(debug_port)):
         reader, writer = await asyncio.open_connection("127.0.0.1", debug_port)
@@ -88,7 +88,7 @@ async def test_a_debugger_finds_its_port(tmp_path: Path, database_url: str) -> N
         writer.close()
 
 
-def test_production_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reload_is_rejected_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1/tasks")
     monkeypatch.setenv("BETTER_AUTH_SECRET", "0123456789abcdef" * 2)

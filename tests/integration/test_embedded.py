@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: there in a moment, gone with its owner, and its data still there."""
+"""The embedded PostgreSQL starts fast, stops with its owner and keeps its data."""
 
 import asyncio
 import os
@@ -65,7 +65,7 @@ async def test_data_is_kept_over_a_restart(postgres_folder: Path) -> None:
         assert await run(again, "SELECT answer FROM kept") == 42
 
 
-async def test_killed_owner_takes_the_server_with_it_and_the_next_start_recovers(
+async def test_server_stops_with_its_killed_owner_and_the_next_start_recovers(
     postgres_folder: Path,
 ) -> None:
     folder = postgres_folder / "killed"
@@ -94,7 +94,7 @@ async def test_killed_server_recovers(postgres_folder: Path) -> None:
         assert await run(again, "SELECT answer FROM kept") == 42
 
 
-async def test_second_process_joins_and_leaves_the_server_running(postgres_folder: Path) -> None:
+async def test_second_process_uses_the_running_server_and_does_not_stop_it(postgres_folder: Path) -> None:
     folder = postgres_folder / "joined"
     owner, url = await start_owner(folder)
     async with embedded_postgres(folder) as joined:
@@ -104,7 +104,7 @@ async def test_second_process_joins_and_leaves_the_server_running(postgres_folde
     await owner.communicate()
 
 
-async def test_two_starts_at_once_share_one_server(postgres_folder: Path) -> None:
+async def test_concurrent_starts_share_one_server(postgres_folder: Path) -> None:
     owners = await asyncio.gather(*(start_owner(postgres_folder / "together") for _ in range(3)))
     assert len({url for _, url in owners}) == 1
     assert await answers(owners[0][1])
@@ -113,7 +113,7 @@ async def test_two_starts_at_once_share_one_server(postgres_folder: Path) -> Non
         await owner.communicate()
 
 
-async def test_two_checkouts_do_not_meet(postgres_folder: Path) -> None:
+async def test_two_checkouts_have_separate_servers(postgres_folder: Path) -> None:
     async with (
         embedded_postgres(postgres_folder / "one") as one,
         embedded_postgres(postgres_folder / "two") as two,
@@ -130,7 +130,7 @@ async def test_long_path(postgres_folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
-async def test_root_works_below_a_folder_that_nobody_else_may_enter(
+async def test_root_uses_another_directory_if_the_project_is_private(
     postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = postgres_folder / "private" / "project"
@@ -145,7 +145,7 @@ async def test_root_works_below_a_folder_that_nobody_else_may_enter(
     assert folder.parent.stat().st_mode & 0o777 == 0o700
 
 
-async def test_interrupted_set_up_is_begun_again(postgres_folder: Path) -> None:
+async def test_interrupted_initdb_is_repeated(postgres_folder: Path) -> None:
     folder = postgres_folder / "interrupted"
     half_made = folder / "sockets" / "initdb"
     half_made.mkdir(parents=True)
@@ -155,13 +155,13 @@ async def test_interrupted_set_up_is_begun_again(postgres_folder: Path) -> None:
         assert await answers(url)
 
 
-async def test_server_that_cannot_start_says_where_to_look(postgres_folder: Path) -> None:
+async def test_error_of_a_failed_start_names_the_log_file(postgres_folder: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"see .*postgres\.log"):
         async with embedded_postgres(postgres_folder / "refused", {"shared_buffers": "nonsense"}):
             pass
 
 
-async def test_missing_binaries_say_what_to_do(
+async def test_error_of_missing_binaries_names_the_remedy(
     postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_layout, "find_spec", lambda _name: None)
@@ -181,7 +181,7 @@ async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pyte
         os.umask(before)
 
 
-async def test_no_libpq_variable_reaches_it(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_server_gets_no_libpq_variable(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "PGHOST": "nowhere.invalid",
         "PGPORT": "x",
@@ -206,12 +206,12 @@ async def test_no_libpq_variable_reaches_it(postgres_folder: Path, monkeypatch: 
         assert await answers(url)
 
 
-async def test_the_address_can_be_read_in_a_folder_of_any_name(postgres_folder: Path) -> None:
+async def test_url_is_valid_for_any_directory_name(postgres_folder: Path) -> None:
     async with embedded_postgres(postgres_folder / "R&D 50% #?,:'\"\\$x`y`\n") as url:
         assert await answers(url)
 
 
-async def test_a_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+async def test_file_in_place_of_a_directory_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for data_dir in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
         with pytest.raises(ConfigurationError, match="DATA_DIR") as refusal:
@@ -220,7 +220,9 @@ async def test_a_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
         assert "\n" not in str(refusal.value)
 
 
-async def test_a_link_to_another_folder_is_not_followed(tmp_path: Path, postgres_folder: Path) -> None:
+async def test_symbolic_link_to_another_directory_is_not_followed(
+    tmp_path: Path, postgres_folder: Path
+) -> None:
     folder = postgres_folder / "linked"
     folder.mkdir()
     (folder / "postgres").symlink_to(tmp_path)
@@ -231,7 +233,7 @@ async def test_a_link_to_another_folder_is_not_followed(tmp_path: Path, postgres
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-async def test_a_folder_of_another_user_is_one_sentence(postgres_folder: Path) -> None:
+async def test_directory_of_another_user_is_a_configuration_error(postgres_folder: Path) -> None:
     folder = postgres_folder / "foreign"
     (folder / "postgres").mkdir(parents=True)
     os.chown(folder / "postgres", 12345, 12345)

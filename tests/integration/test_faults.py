@@ -1,4 +1,4 @@
-"""Failures on purpose look like real ones to clients, counts and logs, and touch the API alone."""
+"""Injected faults look like real ones to clients, metrics and logs, and affect the API only."""
 
 from time import perf_counter
 
@@ -19,7 +19,7 @@ def failures() -> float:
     return REGISTRY.get_sample_value("http_server_request_duration_seconds_count", labels) or 0.0
 
 
-async def test_as_many_requests_fail_as_asked_for_and_each_is_counted_and_logged(
+async def test_configured_share_of_requests_fails_and_each_is_counted_and_logged(
     shared_database_url: str,
 ) -> None:
     settings = service_settings(shared_database_url, fault_error_rate=0.5)
@@ -38,7 +38,7 @@ async def test_as_many_requests_fail_as_asked_for_and_each_is_counted_and_logged
     assert set(health) == {200}
 
 
-async def test_latency_is_added_to_the_api_and_nothing_is_written_by_a_request_that_fails(
+async def test_latency_is_added_to_the_api_and_failing_requests_write_nothing(
     shared_database_url: str,
 ) -> None:
     settings = service_settings(shared_database_url, fault_error_rate=1, fault_latency_seconds=0.2)

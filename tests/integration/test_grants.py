@@ -1,4 +1,4 @@
-"""The service and its migrations run with exactly the rights that docs/operations.md lists."""
+"""The service and its migrations need exactly the privileges that docs/operations.md lists."""
 
 import contextlib
 import re
@@ -85,7 +85,7 @@ async def call_every_operation(service: RunningService, user: User) -> None:
         assert (await user.list(**query))["count"] >= 1
 
 
-async def test_service_needs_no_other_right_on_any_route(service_role: str) -> None:
+async def test_service_needs_no_other_privilege_on_any_route(service_role: str) -> None:
     async with running_service(service_settings(service_role)) as service, service.user() as user:
         await call_every_operation(service, user)
         assert (await user.client.get("/readyz")).json() == {"status": "ready"}
@@ -94,7 +94,7 @@ async def test_service_needs_no_other_right_on_any_route(service_role: str) -> N
     )
 
 
-def test_page_and_check_name_the_same_rights() -> None:
+def test_page_and_check_list_the_same_privileges() -> None:
     listed = re.findall(r"^GRANT (.*) ON (\w+) TO task_service;", SERVICE_GRANTS, re.MULTILINE)
     assert {table: tuple(rights.split(", ")) for rights, table in listed} == SCHEMA.grants
 
@@ -102,7 +102,7 @@ def test_page_and_check_name_the_same_rights() -> None:
 @pytest.mark.parametrize(
     ("table", "right"), [(table, right) for table, rights in SCHEMA.grants.items() for right in rights]
 )
-async def test_missing_right_is_named_with_its_grant(
+async def test_missing_privilege_is_reported_with_its_grant(
     database_url: str, service_role: str, table: str, right: str
 ) -> None:
     await execute(database_url, f"REVOKE {right} ON {table} FROM {role_of(service_role)}")
@@ -117,7 +117,7 @@ async def test_missing_right_is_named_with_its_grant(
         assert (await user.client.get("/readyz")).status_code == 200
 
 
-async def test_role_without_any_right_is_told_all_of_them(
+async def test_role_without_privileges_gets_all_missing_grants(
     migrated_server: tuple[Server, str], database_url: str
 ) -> None:
     async with login_role(migrated_server[0], database_url) as (_, url):
@@ -128,7 +128,7 @@ async def test_role_without_any_right_is_told_all_of_them(
         assert len(grants) == len(SCHEMA.grants)
 
 
-async def test_missing_right_on_the_schema_is_not_taken_for_a_missing_migration(
+async def test_missing_usage_on_the_schema_is_not_reported_as_missing_migration(
     database_url: str, service_role: str
 ) -> None:
     await execute(database_url, f"REVOKE USAGE ON SCHEMA public FROM {role_of(service_role)}")
@@ -136,7 +136,7 @@ async def test_missing_right_on_the_schema_is_not_taken_for_a_missing_migration(
         await wait_until_migrated(service_role, SCHEMA, timeout_seconds=600, report=pytest.fail)
 
 
-async def test_rights_on_columns_are_rights(database_url: str, service_role: str) -> None:
+async def test_column_privileges_are_accepted(database_url: str, service_role: str) -> None:
     role = role_of(service_role)
     await execute(
         database_url,
@@ -145,7 +145,7 @@ async def test_rights_on_columns_are_rights(database_url: str, service_role: str
     assert (await inspect_schema_at(service_role, SCHEMA)).defect is None
 
 
-async def test_users_of_the_frontend_need_no_right(database_url: str, service_role: str) -> None:
+async def test_users_table_of_the_frontend_needs_no_privilege(database_url: str, service_role: str) -> None:
     await execute(
         database_url,
         'CREATE TABLE session (id text PRIMARY KEY, "userId" text REFERENCES users (id) ON DELETE CASCADE);'
@@ -154,7 +154,7 @@ async def test_users_of_the_frontend_need_no_right(database_url: str, service_ro
     assert (await inspect_schema_at(service_role, SCHEMA)).defect is None
 
 
-async def test_migrations_need_no_other_right(
+async def test_migrations_need_no_other_privilege(
     migrated_server: tuple[Server, str], empty_database_url: str
 ) -> None:
     database = urlsplit(empty_database_url).path[1:]

@@ -1,4 +1,4 @@
-"""The key set over time: rotation, outages, bad answers, floods of made-up key ids."""
+"""The key set over time: rotation, outages, invalid responses, floods of forged key ids."""
 
 import asyncio
 import gzip
@@ -58,7 +58,9 @@ async def test_a_new_key_is_fetched_when_its_first_token_comes(
     assert server.fetches == 2
 
 
-async def test_a_retired_key_goes_with_the_next_refresh(verifier: TokenVerifier, server: JwksServer) -> None:
+async def test_retired_key_is_removed_by_the_next_refresh(
+    verifier: TokenVerifier, server: JwksServer
+) -> None:
     await verifier.start()
     await verifier.verify(_token(server, OLD))
     server.publish(NEW)
@@ -77,7 +79,9 @@ async def test_an_empty_key_set_retires_all_keys(verifier: TokenVerifier, server
             await verifier.verify(_token(server, pair))
 
 
-async def test_a_hundred_first_requests_make_one_fetch(verifier: TokenVerifier, server: JwksServer) -> None:
+async def test_a_hundred_concurrent_first_requests_cause_one_fetch(
+    verifier: TokenVerifier, server: JwksServer
+) -> None:
     server.wait_for(arrived := asyncio.Event())
     await verifier.start()
     requests = [asyncio.create_task(verifier.verify(_token(server, OLD))) for _ in range(100)]
@@ -87,7 +91,7 @@ async def test_a_hundred_first_requests_make_one_fetch(verifier: TokenVerifier, 
     assert server.fetches == 1
 
 
-async def test_a_client_that_goes_away_does_not_end_the_fetch_of_others(
+async def test_disconnected_client_does_not_cancel_the_shared_fetch(
     verifier: TokenVerifier, server: JwksServer
 ) -> None:
     server.wait_for(arrived := asyncio.Event())
@@ -102,7 +106,7 @@ async def test_a_client_that_goes_away_does_not_end_the_fetch_of_others(
     assert server.fetches == 1
 
 
-async def test_known_keys_serve_through_an_outage(verifier: TokenVerifier, server: JwksServer) -> None:
+async def test_known_keys_remain_valid_during_an_outage(verifier: TokenVerifier, server: JwksServer) -> None:
     await verifier.start()
     await verifier.verify(_token(server, OLD))
     await server.go()
@@ -116,7 +120,7 @@ async def test_known_keys_serve_through_an_outage(verifier: TokenVerifier, serve
     assert await verifier.verify(_token(server, NEW))
 
 
-async def test_a_start_needs_no_key_server_and_the_first_answer_ends_the_outage(
+async def test_service_starts_without_key_server_and_recovers_with_the_first_response(
     server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys_module, "_RETRY_SECONDS", 0.05)
@@ -156,7 +160,7 @@ BAD_ANSWERS: dict[str, Callable[[JwksServer], None]] = {
 
 
 @pytest.mark.parametrize("be_bad", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-async def test_a_bad_answer_changes_nothing(
+async def test_invalid_response_keeps_the_current_keys(
     verifier: TokenVerifier, server: JwksServer, be_bad: Callable[[JwksServer], None]
 ) -> None:
     be_bad(server)
@@ -171,7 +175,7 @@ async def test_a_bad_answer_changes_nothing(
     assert (server.fetches, _keys(verifier).failed_refreshes) == (3, 2)
 
 
-async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for_long(
+async def test_forged_key_ids_neither_overload_the_key_server_nor_delay_a_new_key(
     verifier: TokenVerifier, server: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys_module, "_BUCKET_REFILL_SECONDS", 0.5)
@@ -200,7 +204,7 @@ async def test_made_up_key_ids_neither_hammer_the_server_nor_delay_a_new_key_for
     assert server.fetches <= 5 + waited / 0.5 + 1
 
 
-async def test_a_stop_in_the_middle_of_a_fetch_leaves_nothing_running(server: JwksServer) -> None:
+async def test_stop_during_a_fetch_leaves_no_task_running(server: JwksServer) -> None:
     server.hang()
     verifier = _verifier(server, jwks_timeout_seconds=60)
     ours = {"refresh-key-set", "fetch-key-set"}

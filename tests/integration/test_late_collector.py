@@ -1,4 +1,4 @@
-"""A collector that comes after the service: its spans arrive from then on, and no request waits for it."""
+"""Spans arrive at a collector that starts after the service, and no request waits for it."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ async def ask(workers: Workers) -> float:
     return time.perf_counter() - started
 
 
-async def test_spans_arrive_once_the_collector_is_there(tmp_path: Path, database_url: str) -> None:
+async def test_spans_arrive_after_the_collector_has_started(tmp_path: Path, database_url: str) -> None:
     port = free_port()
     settings: dict[str, Any] = {
         "otel_exporter_otlp_endpoint": f"http://127.0.0.1:{port}",

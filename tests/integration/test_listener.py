@@ -1,4 +1,4 @@
-"""Every form of HOST: it listens, can be called at the URL that is shown, and is refused in a sentence otherwise."""
+"""Every form of HOST can be listened on and called at the URL that is shown, or is rejected in one sentence."""
 
 import asyncio
 import socket
@@ -20,14 +20,14 @@ HOSTS = ["127.0.0.1", "0.0.0.0", "::1", "::", "localhost", "127.1"]  # noqa: S10
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_client_reaches_the_listener_of_each_form(host: str) -> None:
+def test_client_reaches_the_listener_of_each_form_of_host(host: str) -> None:
     with open_listener(host, 0) as listener:
         port = listener.getsockname()[1]
         socket.create_connection((local_host(host), port), timeout=10).close()
         assert local_url(host, port).endswith(f":{port}")
 
 
-def test_the_unspecified_ipv6_address_takes_ipv4_as_well() -> None:
+def test_unspecified_ipv6_address_accepts_ipv4() -> None:
     with open_listener("::", 0) as listener:
         socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=10).close()
 
@@ -36,7 +36,7 @@ def test_the_unspecified_ipv6_address_takes_ipv4_as_well() -> None:
     ("host", "bind"),
     [("::", "[::]:80"), ("0.0.0.0", "0.0.0.0:80"), ("::1", "[::1]:80"), ("127.1", "127.0.0.1:80")],  # noqa: S104
 )
-def test_gunicorn_is_given_numbers(host: str, bind: str) -> None:
+def test_gunicorn_gets_numeric_addresses(host: str, bind: str) -> None:
     assert gunicorn_bind(host, 80) == bind
 
 
@@ -57,14 +57,14 @@ def test_url_for_a_client_on_this_machine(host: str, url: str) -> None:
         ("x" * 70, "cannot be resolved"),
     ],
 )
-def test_an_address_of_another_machine_is_one_sentence(host: str, sentence: str) -> None:
+def test_address_of_another_machine_is_a_configuration_error(host: str, sentence: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         check_address(host, free_port())
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-async def test_a_taken_port_is_told_and_a_check_is_not_seen_by_clients() -> None:
+async def test_taken_port_is_reported_and_the_check_accepts_no_client() -> None:
     port = free_port()
     check_address("127.0.0.1", port)
     with pytest.raises(ConnectionRefusedError):

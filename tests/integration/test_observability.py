@@ -1,4 +1,4 @@
-"""What a request leaves behind: spans that join the caller's trace, a log line, an exemplar, headers."""
+"""Telemetry of a request: spans that join the caller's trace, a log line, an exemplar, headers."""
 
 import json
 import os
@@ -88,7 +88,7 @@ async def test_a_span_of_http_has_the_attributes_of_the_conventions(traced: Trac
     }
 
 
-async def test_what_the_client_did_wrong_is_no_error_of_the_span(traced: Traced) -> None:
+async def test_client_error_does_not_set_the_span_status(traced: Traced) -> None:
     async with httpx.AsyncClient(base_url=traced.service.url) as client:
         await client.get("/nothing/here", headers={"traceparent": SAMPLED})
     span = (traced.spans())["GET"]
@@ -96,7 +96,7 @@ async def test_what_the_client_did_wrong_is_no_error_of_the_span(traced: Traced)
     assert (span.attributes or {})["http.response.status_code"] == 404
 
 
-async def test_a_caller_that_does_not_sample_is_followed(traced: Traced) -> None:
+async def test_sampling_decision_of_the_caller_is_respected(traced: Traced) -> None:
     async with traced.service.user() as user:
         await user.client.get(user.tasks, headers={"traceparent": NOT_SAMPLED})
     assert traced.spans() == {}
@@ -111,7 +111,7 @@ async def test_a_sampled_request_is_an_exemplar_of_the_metric(traced: Traced) ->
     assert f'# {{trace_id="{TRACE_ID}"}}' in metrics.text
 
 
-async def test_a_request_is_one_line_that_names_it_and_holds_nothing_private(
+async def test_request_is_one_log_line_without_private_data(
     traced: Traced, capfd: pytest.CaptureFixture[str]
 ) -> None:
     production = Settings.model_copy(traced.service.settings, update={"environment": "production"})
@@ -144,7 +144,7 @@ async def test_a_request_is_one_line_that_names_it_and_holds_nothing_private(
     ("sent", "expected"),
     [({}, None), ({"X-Forwarded-Proto": "https"}, "max-age=31536000; includeSubDomains")],
 )
-async def test_answers_carry_security_headers_and_hsts_only_over_https(
+async def test_responses_have_security_headers_and_hsts_only_over_https(
     service: RunningService, sent: Mapping[str, str], expected: str | None
 ) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
@@ -156,7 +156,7 @@ async def test_answers_carry_security_headers_and_hsts_only_over_https(
             assert headers.get("strict-transport-security") == expected
 
 
-async def test_the_operator_may_limit_a_users_requests(shared_database_url: str) -> None:
+async def test_rate_limit_per_user_can_be_configured(shared_database_url: str) -> None:
     settings = service_settings(shared_database_url, rate_limit_per_minute=2)
     async with running_service(settings) as service, service.user() as user:
         answers = [await user.client.get(user.tasks) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""A list walked by cursor, while others change it, neither repeats nor misses a task that was there throughout."""
+"""Paging by cursor during concurrent changes neither repeats nor misses a task that exists throughout."""
 
 import asyncio
 import random
@@ -65,10 +65,10 @@ async def test_walk_of_a_filtered_list(alice: User, query: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize(("sort", "order"), ORDERS)
-async def test_search_finds_near_and_far(
+async def test_search_finds_matches_inside_and_beyond_the_scan_window(
     alice: User, connection: "asyncpg.Connection[asyncpg.Record]", sort: str, order: str
 ) -> None:
-    """A search reads 100 tasks first, and all of them where these are not enough: nobody can tell from its answers."""
+    """A search reads 100 tasks first, then all of them if needed; the responses do not differ."""
     await alice.create("Task 0")
     await connection.execute(
         # Times and titles in an order that is not that of the ids.
@@ -112,7 +112,7 @@ async def test_search_fills_a_page_that_is_longer_than_what_it_reads_first(
 
 
 @pytest.mark.parametrize("place", [99, 100, 101])
-async def test_search_finds_the_last_that_it_reads(
+async def test_search_finds_a_match_in_the_last_row_read(
     alice: User, connection: "asyncpg.Connection[asyncpg.Record]", place: int
 ) -> None:
     await alice.create("Last of all")
@@ -145,7 +145,7 @@ async def test_last_page_has_no_link(alice: User) -> None:
     assert "link" not in answer.headers
 
 
-async def test_changed_cursor_is_refused(alice: User) -> None:
+async def test_modified_cursor_is_rejected(alice: User) -> None:
     await create_many(alice, ["One", "Two"])
     cursor = (await alice.list(limit=1))["next_cursor"]
     changed = [cursor[:i] + ("A" if cursor[i] != "A" else "B") + cursor[i + 1 :] for i in range(len(cursor))]
@@ -160,13 +160,13 @@ async def test_changed_cursor_is_refused(alice: User) -> None:
     "other",
     [{"sort": "updated_at"}, {"order": "asc"}, {"status": "pending"}, {"search": "T"}, {"sort": "title"}],
 )
-async def test_cursor_of_another_list_is_refused(alice: User, other: dict[str, str]) -> None:
+async def test_cursor_of_another_list_is_rejected(alice: User, other: dict[str, str]) -> None:
     await create_many(alice, ["One", "Two"])
     cursor = (await alice.list(limit=1))["next_cursor"]
     assert (await alice.request("GET", params={"cursor": cursor, **other})).status_code == 422
 
 
-async def test_cursor_of_another_user_is_refused(alice: User, bob: User) -> None:
+async def test_cursor_of_another_user_is_rejected(alice: User, bob: User) -> None:
     await create_many(alice, ["One", "Two"])
     cursor = (await alice.list(limit=1))["next_cursor"]
     assert (await bob.request("GET", params={"cursor": cursor})).status_code == 422

@@ -1,4 +1,4 @@
-"""Everything works through PgBouncer in transaction mode, which changes the server between transactions."""
+"""The service through PgBouncer in transaction mode, which may run each transaction on another connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def served(user: User, method: str, **options: Any) -> int:
     return answer.status_code if answer.status_code != 503 else await served(user, method, **options)
 
 
-async def test_parallel_load_with_repeats(pooled: tuple[User, str]) -> None:
+async def test_parallel_load_with_retries(pooled: tuple[User, str]) -> None:
     """Forty at once over four connections to the server, each key three times."""
     user, database_url = pooled
     await user.create("Registers the user")
@@ -65,7 +65,7 @@ async def test_parallel_load_with_repeats(pooled: tuple[User, str]) -> None:
     assert sorted(row["title"] for row in titles) == sorted(f"key-{number}" for number in range(20))
 
 
-async def test_time_limits_hold_there_too(pooled: tuple[User, str]) -> None:
+async def test_time_limits_apply_through_pgbouncer(pooled: tuple[User, str]) -> None:
     user, database_url = pooled
     task = await user.create()
     connection = await asyncpg.connect(database_url)
@@ -77,14 +77,14 @@ async def test_time_limits_hold_there_too(pooled: tuple[User, str]) -> None:
     await connection.close()
 
 
-async def test_prepared_statements_would_fail_there(database_url: str) -> None:
+async def test_prepared_statements_fail_through_pgbouncer(database_url: str) -> None:
     """Why DATABASE_POOLER is needed: the check that the tests above really have a pooler between."""
     async with (
         pgbouncer(database_url) as url,
         running_service(service_settings(url, database_pooler="none")) as service,
         service.user() as user,
     ):
-        # A refused start-up parameter is a matter of the setup, and does not pass.
+        # A rejected startup parameter is a permanent failure of the setup.
         assert (await user.request("GET")).status_code == 500
 
 
@@ -117,7 +117,7 @@ async def test_session_pooler_of_pgbouncer(database_url: str) -> None:
             assert (await user.list(search="milk"))["tasks"] == [task]
 
 
-async def test_url_that_says_pgbouncer_uses_no_prepared_statements(database_url: str) -> None:
+async def test_url_with_pgbouncer_true_uses_no_prepared_statements(database_url: str) -> None:
     async with pgbouncer(database_url) as url:
         settings = service_settings(f"{url}&pgbouncer=true&connection_limit=1&search_path=public")
         async with running_service(settings) as service, service.user() as user:

@@ -1,4 +1,4 @@
-"""The commands that give a developer something to play with: seed, token, loadtest."""
+"""The development commands seed, token and loadtest."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ async def rows(database_url: str) -> list[tuple[str, int]]:
         await connection.close()
 
 
-async def test_seed_twice_adds_nothing_and_more_adds_the_rest(database_url: str) -> None:
+async def test_second_seed_adds_only_missing_tasks(database_url: str) -> None:
     first = await run("seed", "--users=2", "--tasks=205", DATABASE_URL=database_url)
     assert first == (0, "2 users with 205 tasks each; 410 tasks added\n")
     assert await rows(database_url) == [("alice", 205), ("bob", 205)]
@@ -71,7 +71,7 @@ async def test_load_test_shows_rate_latencies_and_no_errors(service: RunningServ
     assert "none" in said
 
 
-async def test_load_test_of_a_service_that_is_away_fails() -> None:
+async def test_load_test_of_an_unreachable_service_fails() -> None:
     code, said = await run("loadtest", "--url=http://127.0.0.1:9", "--duration=1s", COLUMNS="120")
     assert code == 1, said
     assert "ConnectError" in said

@@ -28,7 +28,7 @@ class NotedStatement(Statement):
         return await super().fetch(connection, values)
 
 
-async def test_a_free_connection_goes_to_who_waits_longest(database_url: str) -> None:
+async def test_free_connection_goes_to_the_longest_waiter(database_url: str) -> None:
     database = Database(
         service_settings(database_url, database_pool_prewarm_size=2, database_pool_max_size=2)
     )

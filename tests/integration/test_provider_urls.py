@@ -1,4 +1,4 @@
-"""URLs as Neon hands them out, on a server that takes TLS only."""
+"""URLs as Neon publishes them, on a server that accepts TLS only."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +24,7 @@ def parts(database_url: str) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+asyncpg"])
-async def test_service_and_migrations_take_the_url_unchanged(
+async def test_service_and_migrations_accept_the_url_unchanged(
     empty_database_url: str, tmp_path: Path, scheme: str
 ) -> None:
     socket_path, database = parts(empty_database_url)
@@ -47,7 +47,7 @@ async def test_verified_certificate(database_url: str, tmp_path: Path) -> None:
             assert (await user.list())["count"] == 0
 
 
-async def test_server_without_tls_is_not_used_where_tls_is_required() -> None:
+async def test_server_without_tls_is_rejected_if_tls_is_required() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(len(SSL_REQUEST))
         writer.write(b"N")

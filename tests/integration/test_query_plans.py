@@ -1,4 +1,4 @@
-"""A page costs the same at ten tasks and at a million, first or deep: read in order from an index, never sorted."""
+"""A page costs the same with ten tasks and a million: an ordered index scan without a sort."""
 
 import contextlib
 import hashlib
@@ -172,13 +172,13 @@ async def test_a_write_costs_the_same_for_both_users(large: Connection, statemen
             assert plan["Actual Rows"] == 1
             read.append(pages(plan))
         costs[user_id] = median(read)
-    # What was rolled back lies in the indexes, in the way of whoever reads after us.
+    # Dead tuples of the rollback remain in the indexes and slow down later reads.
     await large.execute("VACUUM (INDEX_CLEANUP ON) tasks")
     print(f"{statement.name}: {costs[LARGE]} pages of a million tasks, {costs[SMALL]} of ten")
     assert costs[LARGE] <= 1.3 * costs[SMALL]
 
 
-async def test_position_in_the_future_or_past_reads_no_more(large: Connection) -> None:
+async def test_cursor_in_the_future_or_past_reads_no_more_rows(large: Connection) -> None:
     statement = select_page("created_at", "desc", filtered=False, searching=False, continued=True)
     for time in (datetime.now(UTC) - timedelta(days=36500), datetime.now(UTC) + timedelta(days=36500)):
         values = {"user_id": LARGE, "row_count": PAGE, "after_key": time, "after_id": 1}
@@ -192,7 +192,7 @@ NEAR_ROWS = 100
 @pytest.mark.parametrize("pattern", ["%no such text%", "%a%"])
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize(("sort", "order", "filtered", "continued"), VARIANTS)
-async def test_near_search_reads_the_next_tasks_in_order_and_no_more(
+async def test_search_window_reads_the_next_tasks_in_order_and_no_more(
     large: Connection, sort: Sort, order: Order, mode: str, pattern: str, *, filtered: bool, continued: bool
 ) -> None:
     statement = search_window(sort, order, filtered=filtered, continued=continued)
@@ -232,7 +232,7 @@ async def test_search_does_not_read_the_whole_history(
     assert pages(plan) <= MOST_SEARCH_PAGES
 
 
-async def test_a_user_with_few_tasks_is_searched_at_once(large: Connection) -> None:
+async def test_search_of_a_user_with_few_tasks_takes_one_statement(large: Connection) -> None:
     statement = select_page("created_at", "desc", filtered=False, searching=True, continued=False)
     values = {"user_id": SMALL, "row_count": PAGE, "pattern": COMMON}
     plan = await explain(large, statement, "force_custom_plan", **values)

@@ -1,4 +1,4 @@
-"""What the migration's Job and the gate before each pod do, on good days and bad ones."""
+"""The commands of a rollout, `migrate` and `wait-for-schema`, with and without failures."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ def run(*arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-async def test_gate_opens_when_the_migration_is_done(empty_database_url: str) -> None:
+async def test_wait_ends_when_the_migration_is_done(empty_database_url: str) -> None:
     said: asyncio.Queue[str] = asyncio.Queue()
     waiting = asyncio.create_task(
         wait_until_migrated(empty_database_url, SCHEMA, timeout_seconds=30, report=said.put_nowait)
@@ -69,20 +69,20 @@ async def test_gate_opens_when_the_migration_is_done(empty_database_url: str) ->
     )
 
 
-async def test_gate_lets_a_release_pass_that_the_database_is_ahead_of(database_url: str) -> None:
+async def test_wait_ends_at_once_if_the_database_is_ahead(database_url: str) -> None:
     await execute(database_url, "UPDATE alembic_version SET version_num = 'of-a-later-release'")
     found = await wait_until_migrated(database_url, SCHEMA, timeout_seconds=0, report=print)
     assert found.startswith("The database is ahead. The database is at of-a-later-release;")
 
 
-async def test_gate_gives_up_on_a_schema_that_stays_behind(empty_database_url: str) -> None:
+async def test_wait_times_out_if_the_schema_stays_behind(empty_database_url: str) -> None:
     with pytest.raises(
         SchemaWaitTimeout, match=r"^Timed out\. The database is at no revision; this release needs"
     ):
         await wait_until_migrated(empty_database_url, SCHEMA, timeout_seconds=0, report=print)
 
 
-async def test_absent_database_is_waited_for() -> None:
+async def test_wait_for_an_unreachable_database_times_out() -> None:
     said: list[str] = []
     address = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
     with pytest.raises(SchemaWaitTimeout, match=r"^Timed out\. The database does not answer \(Connection"):
@@ -91,7 +91,7 @@ async def test_absent_database_is_waited_for() -> None:
     assert "hunter2" not in said[0]
 
 
-async def test_migration_behind_a_lock_is_tried_again(empty_database_url: str) -> None:
+async def test_migration_blocked_by_a_lock_is_retried(empty_database_url: str) -> None:
     await execute(empty_database_url, "CREATE TABLE users (id text PRIMARY KEY)")
     said: asyncio.Queue[str] = asyncio.Queue()
     async with locked(empty_database_url, "users"):
@@ -106,7 +106,7 @@ async def test_migration_behind_a_lock_is_tried_again(empty_database_url: str) -
     assert "went from empty" in await trying
 
 
-async def test_migration_that_cannot_succeed_is_not_tried_again(empty_database_url: str) -> None:
+async def test_migration_that_cannot_succeed_is_not_retried(empty_database_url: str) -> None:
     await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
     with pytest.raises(MigrationFailed, match='rolled back: relation "tasks" already exists'):
         await migrate_with_retry(
@@ -114,7 +114,7 @@ async def test_migration_that_cannot_succeed_is_not_tried_again(empty_database_u
         )
 
 
-async def test_exit_codes_tell_the_job_whether_to_try_again(empty_database_url: str) -> None:
+async def test_exit_codes_tell_the_job_whether_to_retry(empty_database_url: str) -> None:
     absent = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
     away = await asyncio.to_thread(run, "migrate", "--timeout", "0", url=absent)
     assert (away.returncode, away.stdout) == (1, "")
@@ -128,13 +128,13 @@ async def test_exit_codes_tell_the_job_whether_to_try_again(empty_database_url: 
     assert unreadable.returncode == 2
 
 
-async def test_gate_command_says_what_it_found(database_url: str) -> None:
+async def test_wait_for_schema_command_prints_the_state(database_url: str) -> None:
     passed = await asyncio.to_thread(run, "wait-for-schema", url=database_url)
     assert (passed.returncode, passed.stderr) == (0, "")
     assert passed.stdout.startswith("The database is current.")
 
 
-async def test_sigterm_ends_the_wait_at_once(empty_database_url: str) -> None:
+async def test_sigterm_ends_the_wait(empty_database_url: str) -> None:
     environment = {**os.environ, "ENVIRONMENT": "production", "DATABASE_URL": empty_database_url}
     waiting = await asyncio.create_subprocess_exec(
         COMMAND, "wait-for-schema", env=environment, stderr=asyncio.subprocess.PIPE

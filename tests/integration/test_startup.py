@@ -1,4 +1,4 @@
-"""Every start ends in a running service, or in one sentence with exit code 2."""
+"""Every start leads to a running service, or to one sentence and exit code 2."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ def folder(postgres_folder: Path, tmp_path: Path) -> Path:
         ),
     ],
 )
-async def test_dev_serves_in_any_folder(folder: Path, name: str, variables: dict[str, str]) -> None:
+async def test_dev_serves_in_any_directory(folder: Path, name: str, variables: dict[str, str]) -> None:
     checkout = folder / name
     checkout.mkdir()
     outcome = await start_and_stop(checkout, "dev", BETTER_AUTH_URL="http://127.0.0.1:9", **variables)
@@ -80,7 +80,7 @@ async def test_serve_listens_on_ipv6(folder: Path) -> None:
         ),
     ],
 )
-async def test_what_cannot_work_is_one_sentence(
+async def test_invalid_setting_is_one_sentence(
     folder: Path, command: str, variables: dict[str, str], sentence: str
 ) -> None:
     outcome = await start_and_stop(folder, *command.split(), **variables)

@@ -1,4 +1,4 @@
-"""Who writes `users`: what the catalog says, what the setting says, and what a violated foreign key means."""
+"""Ownership of `users`: by the catalog, by the setting, and the meaning of a violated foreign key."""
 
 import asyncpg
 import httpx
@@ -45,20 +45,20 @@ async def test_table_with_columns_that_the_service_does_not_know(empty_database_
     assert (await create_as(empty_database_url, "ada")).status_code == 201
 
 
-async def test_setting_says_that_the_table_is_the_frontends(database_url: str) -> None:
+async def test_setting_declares_the_frontend_as_owner(database_url: str) -> None:
     assert is_refused_token(await create_as(database_url, "ada", "frontend"))
     assert await fetch(database_url, "SELECT FROM users") == []
     await fetch(database_url, "INSERT INTO users (id, name, email) VALUES ('ada', '', '')")
     assert (await create_as(database_url, "ada", "frontend")).status_code == 201
 
 
-async def test_setting_says_that_the_table_is_the_services(database_url: str) -> None:
+async def test_setting_declares_the_service_as_owner(database_url: str) -> None:
     await fetch(database_url, "CREATE TABLE profiles (user_id text REFERENCES users)")
     assert is_refused_token(await create_as(database_url, "ada"))
     assert (await create_as(database_url, "ada", "service")).status_code == 201
 
 
-async def test_table_that_the_service_cannot_fill_is_no_passing_failure(empty_database_url: str) -> None:
+async def test_table_that_the_service_cannot_fill_is_a_permanent_failure(empty_database_url: str) -> None:
     await fetch(empty_database_url, SNAKE_CASE)
     await migrate(empty_database_url, SCHEMA)
     answer = await create_as(empty_database_url, "ada", "service")
@@ -69,14 +69,14 @@ async def test_table_that_the_service_cannot_fill_is_no_passing_failure(empty_da
     assert "retry-after" not in answer.headers
 
 
-async def test_table_of_a_later_release_is_the_services_too(database_url: str) -> None:
+async def test_table_of_a_later_release_is_owned_by_the_service(database_url: str) -> None:
     """During a rollout this release runs on the next one's schema."""
     await fetch(database_url, "CREATE TABLE labels (user_id text CONSTRAINT labels_user REFERENCES users)")
     await fetch(database_url, "COMMENT ON CONSTRAINT labels_user ON labels IS 'task-service'")
     assert (await create_as(database_url, "ada")).status_code == 201
 
 
-async def test_foreign_keys_of_the_migrations_are_known_as_the_services(database_url: str) -> None:
+async def test_foreign_keys_of_the_migrations_are_recognized(database_url: str) -> None:
     references = await fetch(
         database_url,
         "SELECT conrelid::regclass::text AS table, obj_description(oid, 'pg_constraint') AS comment"
@@ -89,7 +89,7 @@ async def test_foreign_keys_of_the_migrations_are_known_as_the_services(database
 
 
 @pytest.mark.parametrize("owner", ["auto", "service"])
-async def test_other_foreign_key_says_nothing_about_the_user(database_url: str, owner: str) -> None:
+async def test_violation_of_another_foreign_key_is_not_a_missing_user(database_url: str, owner: str) -> None:
     await fetch(database_url, "CREATE TABLE plans (name text PRIMARY KEY)")
     await fetch(database_url, "INSERT INTO users (id, name, email) VALUES ('ada', '', '')")
     await fetch(database_url, "ALTER TABLE tasks ADD plan text DEFAULT 'none' REFERENCES plans")

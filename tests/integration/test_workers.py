@@ -1,4 +1,4 @@
-"""The service under Gunicorn: exact metrics, ends and replacements of workers, drain, refusals to start."""
+"""The service under Gunicorn: exact metrics, exits and replacement of workers, drain, rejected starts."""
 
 import asyncio
 import os
@@ -53,7 +53,7 @@ async def exits(workers: Workers, reason: str) -> float:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_counts_are_exact_and_never_go_back_whatever_becomes_of_the_workers(
+async def test_counters_are_exact_and_monotonic_across_worker_restarts(
     tmp_path: Path, database_url: str, count: int
 ) -> None:
     async with run_workers(tmp_path, database_url, workers=count) as workers:
@@ -86,7 +86,7 @@ async def test_counts_are_exact_and_never_go_back_whatever_becomes_of_the_worker
     assert all(line.startswith("{") for line in lines.splitlines())
 
 
-async def test_a_worker_that_reached_its_number_of_requests_is_replaced_without_a_lost_one(
+async def test_worker_is_replaced_after_max_requests_without_a_lost_request(
     tmp_path: Path, database_url: str
 ) -> None:
     async with run_workers(
@@ -141,14 +141,14 @@ async def test_a_stop_lets_requests_end_and_every_worker_close_its_pool(
     assert len(ends) == 2
 
 
-async def test_an_interrupt_ends_it_soon(tmp_path: Path, database_url: str) -> None:
+async def test_sigint_stops_the_service(tmp_path: Path, database_url: str) -> None:
     async with run_workers(tmp_path, database_url, graceful_timeout_seconds=60) as workers:
         workers.process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(workers.process.wait(), scaled(20)) == 0
     assert "Application shutdown complete." in [line["event"] for line in workers.lines()]
 
 
-async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
+async def test_drain_reaches_every_worker_and_probes_are_not_public(
     tmp_path: Path, database_url: str
 ) -> None:
     async with (
@@ -181,16 +181,14 @@ async def test_draining_reaches_every_worker_and_probes_are_not_for_the_public(
         assert re.match(r"healthcheck: /readyz answers 503: .*draining", probe.stderr)
 
 
-async def test_a_schema_that_is_behind_is_refused_in_one_line(
-    tmp_path: Path, empty_database_url: str
-) -> None:
+async def test_schema_that_is_behind_is_rejected_in_one_line(tmp_path: Path, empty_database_url: str) -> None:
     with pytest.raises(AssertionError, match="behind: run `task-service migrate` first"):
         async with run_workers(tmp_path, empty_database_url, through_command=True):
             pass
     assert len((tmp_path / "log").read_text().splitlines()) == 1
 
 
-async def test_a_setting_that_is_impossible_is_refused_in_one_line(tmp_path: Path, database_url: str) -> None:
+async def test_invalid_setting_is_rejected_in_one_line(tmp_path: Path, database_url: str) -> None:
     with pytest.raises(AssertionError, match="task-service: WORKERS: Input should be less than"):
         async with run_workers(tmp_path, database_url, through_command=True, workers=1000):
             pass

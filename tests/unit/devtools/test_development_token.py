@@ -1,4 +1,4 @@
-"""Tokens made for development: good here, and nowhere else."""
+"""Development tokens are accepted in development only."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ ISSUER: dict[str, Any] = {"better_auth_issuers": "https://a,https://b", "better_
 
 
 @pytest.mark.parametrize("options", [{}, ISSUER], ids=["any issuer", "issuers and audiences"])
-async def test_a_token_made_here_is_good_here(options: dict[str, Any]) -> None:
+async def test_development_token_is_accepted(options: dict[str, Any]) -> None:
     settings = Settings(better_auth_secret=SECRET, **options)
     token = make_token(settings, "ada", lifetime_seconds=60)
     assert await TokenVerifier(settings).verify(token) == Principal("ada")
 
 
-async def test_it_is_good_for_its_lifetime_only() -> None:
+async def test_development_token_expires_after_its_lifetime() -> None:
     settings = Settings(better_auth_secret=SECRET, token_leeway_seconds=0)
     with pytest.raises(InvalidToken):
         await TokenVerifier(settings).verify(make_token(settings, "ada", lifetime_seconds=0))
 
 
-async def test_the_secret_of_a_checkout_is_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_each_checkout_has_its_own_secret(tmp_path_factory: pytest.TempPathFactory) -> None:
     one, other = (Settings(data_dir=tmp_path_factory.mktemp("data")) for _ in range(2))
     token = make_token(one, "ada", lifetime_seconds=60)
     assert (await TokenVerifier(one).verify(token)).user_id == "ada"
@@ -46,6 +46,6 @@ async def test_the_secret_of_a_checkout_is_its_own(tmp_path_factory: pytest.Temp
     ],
     ids=["production", "key set"],
 )
-def test_none_is_made_where_a_frontend_makes_them(options: dict[str, Any], told: str) -> None:
+def test_no_token_is_issued_if_a_frontend_issues_tokens(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         make_token(Settings(**options), "ada", lifetime_seconds=60)

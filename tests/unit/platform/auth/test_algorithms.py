@@ -1,4 +1,4 @@
-"""Which keys of a key set are used, and for which algorithm."""
+"""The keys of a key set that are used, and their algorithms."""
 
 import contextlib
 import tracemalloc
@@ -31,11 +31,11 @@ def test_a_key_verifies_its_own_signatures_only(algorithm: str) -> None:
     ("algorithm", "inferred"),
     [("EdDSA", "EdDSA"), ("ES256", "ES256"), ("ES512", "ES512"), ("RS256", "RS256"), ("PS256", "RS256")],
 )
-def test_a_key_without_an_algorithm_is_told_by_its_shape(algorithm: str, inferred: str) -> None:
+def test_key_without_alg_gets_the_algorithm_of_its_type_and_curve(algorithm: str, inferred: str) -> None:
     assert signing_key(shared_key_pair(algorithm).jwk(alg=...)).algorithm == inferred
 
 
-def test_the_newer_name_of_the_algorithm_is_known() -> None:
+def test_fully_specified_algorithm_name_is_accepted() -> None:
     assert signing_key(shared_key_pair("EdDSA").jwk(alg="Ed25519")).algorithm == "EdDSA"
 
 
@@ -70,20 +70,20 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("algorithm", "change"), CHANGES, ids=str)
-def test_a_key_that_is_not_for_us_is_refused(algorithm: str, change: dict[str, Any]) -> None:
+def test_unsupported_key_is_rejected(algorithm: str, change: dict[str, Any]) -> None:
     with pytest.raises(JWKError):
         signing_key(shared_key_pair(algorithm).jwk(**change))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_private_part_published_by_mistake_is_left_alone(algorithm: str) -> None:
+def test_private_members_of_a_published_key_are_ignored(algorithm: str) -> None:
     pair = shared_key_pair(algorithm)
     built = signing_key(pair.jwk(d="AQAB"))
     assert built.key.verify(b"message", pair.sign(b"message"))
 
 
 @pytest.mark.parametrize(("algorithm", "member"), [("RS256", "n"), ("RS256", "e"), ("ES256", "x")])
-def test_a_number_in_a_key_takes_no_memory(algorithm: str, member: str) -> None:
+def test_number_in_a_key_allocates_no_memory(algorithm: str, member: str) -> None:
     key = shared_key_pair(algorithm).jwk(**{member: 20_000_000})
     tracemalloc.start()
     with pytest.raises(JWKError):
@@ -100,7 +100,7 @@ MEMBERS = ["alg", "kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "
 
 @given(st.sampled_from(ALGORITHMS), st.dictionaries(st.sampled_from(MEMBERS), VALUES, min_size=1, max_size=4))
 @settings(deadline=None)
-def test_an_arbitrary_key_is_refused_or_verifies(algorithm: str, change: dict[str, Any]) -> None:
+def test_arbitrary_key_is_rejected_or_verifies(algorithm: str, change: dict[str, Any]) -> None:
     pair = shared_key_pair(algorithm)
     with contextlib.suppress(JWKError):
         built = signing_key({**pair.jwk(), **change})

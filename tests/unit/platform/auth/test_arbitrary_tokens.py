@@ -1,4 +1,4 @@
-"""Whatever somebody sends as a token, the only error is InvalidToken."""
+"""InvalidToken is the only error for any text that is sent as a token."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ async def test_arbitrary_text_is_an_invalid_token(token: str) -> None:
 
 @given(HEADERS, CLAIMS)
 @settings(deadline=None, max_examples=300)
-async def test_a_signed_token_is_invalid_or_names_a_user(header: Any, changes: dict[str, Any]) -> None:
+async def test_signed_token_is_invalid_or_identifies_a_user(header: Any, changes: dict[str, Any]) -> None:
     token = hs256(SECRET, claims(aud="a") | changes, {"alg": "HS256"} | header)
     with contextlib.suppress(InvalidToken):
         principal = await VERIFIER.verify(token)

@@ -1,4 +1,4 @@
-"""The environment's proxies: used where they can be, and otherwise refused in a sentence."""
+"""Proxies of the environment are used if they are valid, and rejected with one sentence otherwise."""
 
 import os
 
@@ -48,7 +48,7 @@ def test_proxy_of_an_address(
 @pytest.mark.parametrize(
     "value", ["socks5://u:hunter2@proxy:1080", "http://[hunter2", "://", "http://", "http://p:x"]
 )
-def test_a_proxy_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_proxy_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ALL_PROXY", value)
     with pytest.raises(ConfigurationError, match="ALL_PROXY is not the URL of an HTTP proxy") as refusal:
         JWKSClient(str(URL), timeout_seconds=1)
@@ -57,7 +57,7 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
-def test_certificates_that_cannot_be_read_are_one_sentence(
+def test_unreadable_certificates_are_a_configuration_error(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "/nowhere/file")

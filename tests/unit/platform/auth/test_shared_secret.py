@@ -1,4 +1,4 @@
-"""Tokens signed with the shared secret: what is taken, and what python-jose alone would let in."""
+"""Tokens signed with the shared secret: accepted ones, and those that python-jose alone would accept."""
 
 import time
 from pathlib import Path
@@ -20,7 +20,7 @@ def verifier(secret: str = SECRET, **settings: Any) -> TokenVerifier:
     return TokenVerifier(Settings(better_auth_secret=secret, **settings))
 
 
-async def test_a_good_token_names_its_user() -> None:
+async def test_valid_token_identifies_its_user() -> None:
     assert await verifier().verify(hs256(SECRET)) == Principal("user-1")
 
 
@@ -30,7 +30,7 @@ async def test_the_types_of_access_tokens_are_accepted(typ: str | None) -> None:
 
 
 @pytest.mark.parametrize("aud", ["https://app.example.com", ["a", "b"], 5])
-async def test_any_audience_and_issuer_is_accepted_where_none_is_set(aud: object) -> None:
+async def test_any_audience_and_issuer_is_accepted_if_none_is_configured(aud: object) -> None:
     assert await verifier().verify(hs256(SECRET, claims(aud=aud, iss="https://app.example.com")))
 
 
@@ -58,7 +58,7 @@ HEADERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-async def test_a_bad_header_is_refused_though_the_signature_is_good(header: Any) -> None:
+async def test_invalid_header_is_rejected_despite_a_valid_signature(header: Any) -> None:
     with pytest.raises(InvalidToken):
         await verifier().verify(hs256(SECRET, header=header))
 
@@ -99,18 +99,18 @@ PAYLOADS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
-async def test_bad_claims_are_refused_though_the_signature_is_good(payload: Any) -> None:
+async def test_invalid_claims_are_rejected_despite_a_valid_signature(payload: Any) -> None:
     with pytest.raises(InvalidToken):
         await verifier(token_leeway_seconds=0).verify(hs256(SECRET, payload))
 
 
-async def test_a_token_is_expired_in_the_second_that_it_names() -> None:
+async def test_token_is_expired_at_the_second_of_exp() -> None:
     with pytest.raises(InvalidToken):
         await verifier(token_leeway_seconds=0).verify(hs256(SECRET, claims(exp=int(time.time()))))
 
 
 @pytest.mark.parametrize(("claim", "seconds_from_now"), [("exp", -5), ("iat", 20), ("nbf", 20)])
-async def test_clocks_may_differ_by_the_leeway(claim: str, seconds_from_now: int) -> None:
+async def test_clock_skew_within_the_leeway_is_accepted(claim: str, seconds_from_now: int) -> None:
     token = hs256(SECRET, claims(**{claim: int(time.time()) + seconds_from_now}))
     assert await verifier(token_leeway_seconds=60).verify(token)
     with pytest.raises(InvalidToken):
@@ -140,14 +140,14 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("token", TEXTS.values(), ids=TEXTS)
-async def test_what_is_no_token_is_refused(token: str) -> None:
+async def test_malformed_token_is_rejected(token: str) -> None:
     with pytest.raises(InvalidToken) as raised:
         await verifier().verify(token)
     assert len(token) < 10 or token not in str(raised.value)
 
 
 @pytest.mark.parametrize("secret", ["", "another secret of more than thirty-two characters"])
-async def test_a_token_of_another_secret_is_refused(secret: str) -> None:
+async def test_token_signed_with_another_secret_is_rejected(secret: str) -> None:
     with pytest.raises(InvalidToken):
         await verifier().verify(hs256(secret))
 
@@ -155,7 +155,7 @@ async def test_a_token_of_another_secret_is_refused(secret: str) -> None:
 @pytest.mark.parametrize(
     "secret", ['"' + "s" * 40 + '"', '["' + "s" * 40 + '"]', '{"keys":["' + "s" * 40 + '"]}']
 )
-async def test_a_secret_that_looks_like_json_is_used_as_it_stands(secret: str) -> None:
+async def test_secret_that_looks_like_json_is_used_verbatim(secret: str) -> None:
     assert await verifier(secret).verify(hs256(secret))
     with pytest.raises(InvalidToken):
         await verifier(secret).verify(hs256("s" * 40))
@@ -182,13 +182,13 @@ async def test_one_of_several_issuers_and_audiences_must_match() -> None:
         ("https://a", 1),
     ],
 )
-async def test_another_issuer_or_audience_is_refused(iss: Any, aud: Any) -> None:
+async def test_another_issuer_or_audience_is_rejected(iss: Any, aud: Any) -> None:
     strict = verifier(better_auth_issuers="https://a", better_auth_audiences="https://a")
     with pytest.raises(InvalidToken):
         await strict.verify(hs256(SECRET, claims(iss=iss, aud=aud)))
 
 
-async def test_a_subject_may_hold_any_script() -> None:
+async def test_subject_may_contain_any_script() -> None:
     subject = "می\u200cرم 👩\u200d🚀\u00a0Ω"
     assert await verifier().verify(hs256(SECRET, claims(sub=subject))) == Principal(subject)
 
@@ -210,7 +210,7 @@ async def test_a_rotated_secret_file_is_read_again(secret_file: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "short", "-----BEGIN PUBLIC KEY-----\n" * 3, b"\xff" * 40])
-async def test_the_last_good_secret_serves_while_its_file_is_bad(
+async def test_last_valid_secret_is_kept_while_its_file_is_invalid(
     secret_file: Path, text: str | bytes | None
 ) -> None:
     rotating = TokenVerifier(Settings(better_auth_secret_file=secret_file))
@@ -222,7 +222,7 @@ async def test_the_last_good_secret_serves_while_its_file_is_bad(
 
 
 @pytest.mark.parametrize("text", [None, ""])
-async def test_without_any_good_secret_nobody_is_let_in(secret_file: Path, text: str | None) -> None:
+async def test_without_a_valid_secret_every_token_is_rejected(secret_file: Path, text: str | None) -> None:
     rotating = TokenVerifier(Settings(better_auth_secret_file=secret_file))
     _replace(secret_file, text)
     with pytest.raises(SigningKeysUnavailable):

@@ -1,4 +1,4 @@
-"""A token is verified once; what makes it bad makes its remembered outcome bad too."""
+"""A token is verified once, and its cache entry becomes invalid with the token or the key."""
 
 import time
 from pathlib import Path
@@ -38,7 +38,7 @@ async def test_a_signature_is_checked_once(verifications: list[str]) -> None:
     assert verifications == [token]
 
 
-async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> None:
+async def test_rejected_token_is_not_cached(verifications: list[str]) -> None:
     verifier, token = TokenVerifier(Settings(better_auth_secret=SECRET)), hs256(OTHER)
     for _ in range(2):
         with pytest.raises(InvalidToken):
@@ -46,14 +46,14 @@ async def test_a_refused_token_is_not_remembered(verifications: list[str]) -> No
     assert verifications == [token, token]
 
 
-async def test_another_signature_on_remembered_claims_is_refused() -> None:
+async def test_another_signature_on_cached_claims_is_rejected() -> None:
     verifier, payload = TokenVerifier(Settings(better_auth_secret=SECRET)), claims()
     await verifier.verify(hs256(SECRET, payload))
     with pytest.raises(InvalidToken):
         await verifier.verify(hs256(OTHER, payload))
 
 
-async def test_a_remembered_token_expires_when_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cached_token_expires_at_exp(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(better_auth_secret=SECRET, token_leeway_seconds=5)
     verifier, now = TokenVerifier(settings), int(time.time())
     token = hs256(SECRET, claims(exp=now + 60))
@@ -65,7 +65,7 @@ async def test_a_remembered_token_expires_when_it_says(monkeypatch: pytest.Monke
         await verifier.verify(token)
 
 
-async def test_a_changed_secret_makes_remembered_tokens_bad(tmp_path: Path) -> None:
+async def test_rotated_secret_invalidates_cached_tokens(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(SECRET)
     verifier = TokenVerifier(Settings(better_auth_secret_file=file))

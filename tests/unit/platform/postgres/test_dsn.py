@@ -1,4 +1,4 @@
-"""A PostgreSQL URL is read as libpq reads it, or refused in one sentence without any part of its password."""
+"""A PostgreSQL URL is parsed as by libpq, or rejected in one sentence without any part of its password."""
 
 import re
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_schemes(scheme: str) -> None:
         "psql postgresql://alice:hunter2@db/tasks",
     ],
 )
-def test_what_is_no_url_of_postgresql(url: str) -> None:
+def test_other_text_than_a_postgresql_url_is_rejected(url: str) -> None:
     assert refusal(url) == "DATABASE_URL must look like postgresql://user:password@host/database"
 
 
@@ -92,7 +92,7 @@ def test_without_a_host(url: str) -> None:
 
 
 @pytest.mark.parametrize("character", "#:@&=+!$'()*,;[] ~|\\^\"<>{}`éß漢")
-def test_characters_that_work_in_a_password_as_they_are(character: str) -> None:
+def test_characters_that_need_no_encoding_in_a_password(character: str) -> None:
     password = f"hunt{character}er2"
     assert parse_dsn(f"postgresql://alice:{password}@db/tasks").password == password
     assert parse_dsn(f"postgresql://alice:{quote(password, safe='')}@db/tasks").password == password
@@ -101,7 +101,7 @@ def test_characters_that_work_in_a_password_as_they_are(character: str) -> None:
 @pytest.mark.parametrize(
     "password", ["dY8/6fN6Z", "dY8?6fN6Z", "dY8%6fN6Z%", "dY8@6f/N6Z", "d%zz", "d%00", "d%ff", "d\nY8"]
 )
-def test_characters_that_have_to_be_encoded(password: str) -> None:
+def test_characters_that_must_be_encoded_in_a_password(password: str) -> None:
     said = refusal(f"postgresql://alice:{password}@db/tasks")
     assert "percent-encode special characters in user and password" in said
     assert not any(part in said for part in ("dY8", "6fN6Z", "N6Z"))
@@ -127,7 +127,7 @@ def test_characters_that_have_to_be_encoded(password: str) -> None:
         "postgresql://db/tasks?sslmode=verify-full&sslkey=-----BEGIN%0As3cret7",
     ],
 )
-def test_no_part_of_a_password_is_shown(url: str) -> None:
+def test_error_reveals_no_part_of_a_password(url: str) -> None:
     try:
         parameters = parse_dsn(url)
     except ConfigurationError as error:
@@ -152,7 +152,7 @@ TEXT = st.text(max_size=12)
 )
 @example(user="u", password="Zq#/qZ", host="h", query=[], is_encoded=False)
 @example(user="u", password="Zq?x=qZ", host="h", query=[], is_encoded=False)
-def test_any_url_is_read_or_refused_in_one_sentence(
+def test_any_url_is_parsed_or_rejected_in_one_sentence(
     *, user: str, password: str, host: str, query: list[tuple[str, str]], is_encoded: bool
 ) -> None:
     encode = (lambda text: quote(text, safe="", errors="replace")) if is_encoded else str
@@ -173,14 +173,14 @@ def test_any_url_is_read_or_refused_in_one_sentence(
             assert parameters.password == password
 
 
-def test_error_names_the_variable_that_is_wrong() -> None:
+def test_error_names_the_invalid_variable() -> None:
     assert refusal(f"{URL}?sslmode=x", variable="DATABASE_URL_FILE").startswith("DATABASE_URL_FILE: sslmode")
     assert refusal(URL, environment={"PGSSLMODE": "x"}).startswith("PGSSLMODE: sslmode must be")
     assert refusal("postgresql://db/t", environment={"PGPORT": "x"}).startswith("PGPORT: port must be")
     assert refusal(URL, environment={"PGREQUIREAUTH": "md5"}).startswith("PGREQUIREAUTH: require_auth is not")
 
 
-def test_variables_of_libpq_are_the_defaults_of_what_the_url_lacks() -> None:
+def test_libpq_variables_are_defaults_for_missing_parameters() -> None:
     environment = {
         "PGHOST": "other",
         "PGPORT": "6000",
@@ -223,7 +223,7 @@ def test_service_file(tmp_path: Path) -> None:
     )
 
 
-def test_tls_is_of_no_concern_on_a_unix_socket() -> None:
+def test_tls_parameters_are_ignored_on_a_unix_socket() -> None:
     parameters = parse_dsn(
         "postgresql://u@/t?host=/run/postgresql",
         environment={"PGSSLMODE": "verify-full", "PGSSLROOTCERT": "/none"},

@@ -1,4 +1,4 @@
-"""Each failure of the database has one outcome: the table row by row."""
+"""Each database failure has one outcome."""
 
 import errno
 import socket
@@ -54,7 +54,7 @@ STATES = {
     "42501": PERMANENT, "42P01": PERMANENT, "42703": PERMANENT, "42883": PERMANENT, "42704": PERMANENT,
     "42P07": PERMANENT, "42601": PERMANENT, "42804": PERMANENT, "42P10": PERMANENT, "23502": PERMANENT,
     "0A000": PERMANENT, "44000": PERMANENT,
-    # A pooler in transaction mode that nobody told the service about.
+    # A pooler in transaction mode that DATABASE_POOLER does not declare.
     "26000": PERMANENT, "42P05": PERMANENT,
     # The server's state.
     "53000": TRANSIENT, "53100": TRANSIENT, "53200": TRANSIENT, "53300": TRANSIENT, "53400": TRANSIENT,
@@ -107,7 +107,7 @@ def test_outcome_of_a_sqlstate(sqlstate: str, outcome: Outcome) -> None:
         ("57P03", 'database "a" does not exist', TRANSIENT),
     ],
 )
-def test_outcome_of_a_poolers_text(sqlstate: str | None, message: str, outcome: Outcome) -> None:
+def test_outcome_of_a_pooler_message(sqlstate: str | None, message: str, outcome: Outcome) -> None:
     assert classify(server_error(sqlstate, message)) is outcome
 
 
@@ -153,7 +153,7 @@ def test_outcome_of_a_poolers_text(sqlstate: str | None, message: str, outcome: 
     ],
     ids=repr,
 )
-def test_outcome_of_an_error_of_the_client(error: Exception, outcome: Outcome | None) -> None:
+def test_outcome_of_a_client_error(error: Exception, outcome: Outcome | None) -> None:
     assert classify(error) is outcome
 
 
@@ -167,12 +167,12 @@ def test_outcome_of_an_error_of_the_client(error: Exception, outcome: Outcome | 
         ("22003", InvalidInput),
     ],
 )
-def test_error_of_the_domain(sqlstate: str, kind: type[Exception]) -> None:
+def test_translation_to_a_domain_error(sqlstate: str, kind: type[Exception]) -> None:
     assert type(translate(server_error(sqlstate))) is kind
     assert translate(ValueError()) is None
 
 
-def test_client_is_not_told_the_reason() -> None:
+def test_detail_for_the_client_omits_the_reason() -> None:
     failure = translate(server_error("42501", "permission denied for table tasks"))
     assert isinstance(failure, DatabaseMisconfigured)
     assert failure.reason == (
@@ -190,7 +190,7 @@ def test_reason_is_one_line() -> None:
     assert describe(configuration) == "no root certificate"
 
 
-def test_lost_connection_is_told_from_a_refused_one() -> None:
+def test_lost_connection_is_distinguished_from_a_rejected_one() -> None:
     assert is_connection_lost(server_error("57P01"))
     assert is_connection_lost(ConnectionResetError())
     assert is_connection_lost(asyncpg.InterfaceError("connection is closed"))
@@ -198,7 +198,7 @@ def test_lost_connection_is_told_from_a_refused_one() -> None:
         assert not is_connection_lost(error)
 
 
-def test_only_conflicts_are_run_again_at_once() -> None:
+def test_only_conflicts_are_retried_immediately() -> None:
     assert {state for state in STATES if is_retriable_conflict(server_error(state))} == {"40001", "40P01"}
 
 
@@ -218,5 +218,7 @@ def test_only_conflicts_are_run_again_at_once() -> None:
         ("23514", False, False),
     ],
 )
-def test_what_a_failed_migration_does_next(sqlstate: str, *, transient: bool, setup: bool) -> None:
+def test_failed_migration_is_classified_as_retry_setup_or_failure(
+    sqlstate: str, *, transient: bool, setup: bool
+) -> None:
     assert (is_transient(server_error(sqlstate)), needs_setup(server_error(sqlstate))) == (transient, setup)

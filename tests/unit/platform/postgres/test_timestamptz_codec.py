@@ -1,4 +1,4 @@
-"""A time is the same to the microsecond after its way over the wire."""
+"""A timestamp keeps its microseconds in the binary wire format."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

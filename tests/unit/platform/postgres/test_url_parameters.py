@@ -1,4 +1,4 @@
-"""Each parameter of a URL is honoured, translated, dropped, or refused by its name."""
+"""Each parameter of a URL is applied, translated, ignored, or rejected by name."""
 
 import pytest
 
@@ -131,22 +131,22 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("query", "attribute", "value"), HONOURED)
-def test_parameter_is_honoured(query: str, attribute: str, value: object) -> None:
+def test_supported_parameter_is_applied(query: str, attribute: str, value: object) -> None:
     assert getattr(parse(query), attribute) == value
 
 
 @pytest.mark.parametrize(("query", "attribute", "value"), HONOURED_TLS)
-def test_tls_parameter_is_honoured(query: str, attribute: str, value: object) -> None:
+def test_supported_tls_parameter_is_applied(query: str, attribute: str, value: object) -> None:
     assert getattr(parse(query).tls, attribute) == value
 
 
 @pytest.mark.parametrize("query", WITHOUT_EFFECT)
-def test_parameter_without_effect_is_dropped(query: str) -> None:
+def test_parameter_without_effect_is_ignored(query: str) -> None:
     assert parse(query) == parse()
 
 
 @pytest.mark.parametrize(("query", "sentence"), REFUSED)
-def test_parameter_is_refused_by_its_name(query: str, sentence: str) -> None:
+def test_invalid_parameter_is_rejected_by_name(query: str, sentence: str) -> None:
     said = refusal(f"{URL}?{query}")
     assert said.startswith("DATABASE_URL: ")
     assert sentence in said
@@ -187,7 +187,7 @@ def test_every_parameter_of_libpq_is_in_a_table_above() -> None:
         "&",
     ],
 )
-def test_parameters_of_other_clients_are_dropped(query: str) -> None:
+def test_parameters_of_other_drivers_are_ignored(query: str) -> None:
     assert parse(query) == parse()
 
 
@@ -208,11 +208,11 @@ def test_parameters_of_other_clients_are_dropped(query: str) -> None:
         ("sslmode=prefer&ssl=require", "require"),
     ],
 )
-def test_tls_of_other_clients_is_never_weakened(query: str, mode: str) -> None:
+def test_tls_parameters_of_other_drivers_never_weaken_tls(query: str, mode: str) -> None:
     assert parse(query).tls.mode == mode
 
 
-def test_other_words_for_the_same() -> None:
+def test_other_drivers_names_of_parameters_are_translated() -> None:
     parameters = parse("ApplicationName=me&targetServerType=primary&loadBalanceHosts=true&database=other")
     assert parameters.server_settings == {"application_name": "me"}
     assert (parameters.target_session_attrs, parameters.load_balance_hosts) == ("primary", True)
@@ -247,5 +247,5 @@ def test_pooler_is_derived_from_the_url_unless_it_is_set(url: str, pooler: str) 
         ("pg_trgm.similarity_threshold=0.5", {"pg_trgm.similarity_threshold": "0.5"}),
     ],
 )
-def test_settings_of_the_server(query: str, settings: dict[str, str]) -> None:
+def test_server_settings(query: str, settings: dict[str, str]) -> None:
     assert parse(query).server_settings == settings

@@ -1,4 +1,4 @@
-"""Variables are read in one way: from the environment, below it from `.env`, and without what cannot be seen."""
+"""Variables are read from the environment, then from `.env`, without invisible characters."""
 
 from pathlib import Path
 
@@ -23,27 +23,25 @@ def test_env_file_is_read_with_and_without_byte_order_mark(env_file: Path, encod
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
-def test_env_file_in_another_encoding_is_refused(env_file: Path, encoding: str) -> None:
+def test_env_file_in_another_encoding_is_rejected(env_file: Path, encoding: str) -> None:
     env_file.write_text("# Größe\nPORT=9000\n", encoding=encoding)
     with pytest.raises(ConfigurationError, match=r"\.env is not encoded in UTF-8"):
         read_variables(("port",))
 
 
-def test_a_missing_env_file_and_a_folder_of_that_name_are_no_settings(env_file: Path) -> None:
+def test_missing_env_file_and_a_directory_of_that_name_are_ignored(env_file: Path) -> None:
     assert read_variables(("port",)) == {}
     env_file.mkdir()
     assert read_variables(("port",)) == {}
 
 
-def test_an_env_file_that_cannot_be_reached_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_unreadable_env_file_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(environment, "ENV_FILE", tmp_path / ("x" * 300))
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_variables(("port",))
 
 
-def test_the_environment_wins_over_the_file_unless_it_is_empty(
+def test_nonempty_environment_variable_takes_precedence_over_the_file(
     env_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env_file.write_text("PORT=1\nhost=a\nRUN_DIR=b\n")
@@ -52,14 +50,14 @@ def test_the_environment_wins_over_the_file_unless_it_is_empty(
     assert read_variables(("port", "host", "run_dir")) == {"port": "2", "host": "a", "run_dir": "b"}
 
 
-def test_upper_case_wins_over_other_spellings_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upper_case_takes_precedence_over_other_spellings_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "1")
     monkeypatch.setenv("port", "2")
     assert read_variables(("port",)) == {"port": "1"}
 
 
 @pytest.mark.parametrize("text", [" 9000", "9000\n", "\ufeff9000", "\u200b9000\u00a0", "\t9000\r\n"])
-def test_what_cannot_be_seen_around_a_value_is_removed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_invisible_characters_around_a_value_are_removed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("PORT", text)
     assert read_variables(("port",)) == {"port": "9000"}
 
@@ -80,7 +78,7 @@ def test_what_cannot_be_seen_around_a_value_is_removed(monkeypatch: pytest.Monke
         ("BETTER_AUTH_SECRET", "s" * 32 + "\n", "BETTER_AUTH_SECRET has white space at its start or end"),
     ],
 )
-def test_values_that_look_different_from_what_they_are_are_refused(
+def test_value_with_quotes_or_invisible_characters_is_rejected(
     monkeypatch: pytest.MonkeyPatch, name: str, text: str, sentence: str
 ) -> None:
     monkeypatch.setenv(name, text)
@@ -89,6 +87,6 @@ def test_values_that_look_different_from_what_they_are_are_refused(
     assert str(refusal.value).startswith(sentence)
 
 
-def test_a_path_may_have_any_character_of_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_may_contain_any_character_of_a_file_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATA_DIR", "/srv/\N{MAN}\u200d\N{WOMAN}\udcff")
     assert read_variables(("data_dir",)) == {"data_dir": "/srv/\N{MAN}\u200d\N{WOMAN}\udcff"}

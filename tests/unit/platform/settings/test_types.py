@@ -1,4 +1,4 @@
-"""Each kind of setting is accepted in the form that works, or refused."""
+"""Each type of setting accepts and normalizes valid values, and rejects others."""
 
 from typing import Any
 
