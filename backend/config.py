@@ -1,4 +1,4 @@
-"""All settings of this service; settings of its own belong into `Settings`."""
+"""All settings of this service. Add settings of the application to `Settings`."""
 
 from backend.platform.settings.auth import AuthSettings
 from backend.platform.settings.base import load

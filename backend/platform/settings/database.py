@@ -111,7 +111,7 @@ class DatabaseSettings(SettingsGroup):
 
     def current_migration_url(self) -> str | None:
         """Return the URL for migrations: DATABASE_MIGRATION_URL, else DATABASE_URL."""
-        own = read_secret(
+        migration_url = read_secret(
             "DATABASE_MIGRATION_URL", self.database_migration_url, self.database_migration_url_file
         )
-        return own or self.current_database_url()
+        return migration_url or self.current_database_url()
