@@ -26,6 +26,7 @@ from backend.platform.postgres.rollout import (
 from backend.platform.postgres.schema import SchemaState
 from backend.platform.postgres.schema_probe import probe_schema_at
 from backend.platform.server.listener import check_address
+from backend.platform.service_name import SERVICE_NAME
 from backend.platform.settings.base import load
 from backend.platform.settings.database import DatabaseSettings
 from backend.platform.settings.report import describe_settings, settings_table
@@ -58,7 +59,7 @@ def serve() -> None:
         if schema and schema.defect:
             raise ConfigurationError(schema.defect)
         if schema and schema.state is SchemaState.BEHIND:
-            raise ConfigurationError("the database's schema is behind: run `task-service migrate` first")
+            raise ConfigurationError(f"the database's schema is behind: run `{SERVICE_NAME} migrate` first")
         if schema is None:  # requests get 503 until the database answers
             _report("the database does not answer yet")
     for variable, reason in IGNORED_AT_IMPORT:  # the new interpreter does not inherit them
@@ -139,7 +140,7 @@ def main() -> None:
     try:
         app()
     except (ConfigurationError, SchemaWaitTimeout, MigrationFailed) as error:
-        typer.echo(f"task-service: {error}", err=True)
+        typer.echo(f"{SERVICE_NAME}: {error}", err=True)
         sys.exit({SchemaWaitTimeout: 1, MigrationFailed: 3}.get(type(error), 2))
 
 
@@ -158,4 +159,4 @@ async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: f
 
 
 def _report(message: str) -> None:
-    typer.echo(f"task-service: {message}", err=True)
+    typer.echo(f"{SERVICE_NAME}: {message}", err=True)

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from backend.platform.errors import ConfigurationError
+from backend.platform.service_name import SERVICE_NAME
 
 __all__ = ["ClusterLayout", "cannot_use", "prepare_layout"]
 
@@ -23,7 +24,7 @@ _SHELL_SAFE_PATH = re.compile(r"[A-Za-z0-9._/+@~=-]+")
 _SOCKET_NAME = "/.s.PGSQL.5432"
 _SOCKET_PATH_MAX_BYTES = 100  # the kernel's limit is 107
 _UNPRIVILEGED_USER = "nobody"
-_ROOT_DIR = Path("/var/lib/task-service")
+_ROOT_DIR = Path("/var/lib") / SERVICE_NAME
 """Parent of the data directories if the service runs as root and the server's user cannot enter the project."""
 
 _log = structlog.get_logger()
@@ -97,7 +98,7 @@ def _create_layout(data_dir: Path, package: Path) -> ClusterLayout:
     short = base
     is_long = len(bytes(base / "sockets")) + len(_SOCKET_NAME) > _SOCKET_PATH_MAX_BYTES
     if is_long or not (_is_shell_safe(base) and _is_shell_safe(package)):
-        short = Path(tempfile.gettempdir()) / f"task-service-{hashlib.sha256(bytes(base)).hexdigest()[:16]}"
+        short = Path(tempfile.gettempdir()) / f"{SERVICE_NAME}-{hashlib.sha256(bytes(base)).hexdigest()[:16]}"
         _create_private_dir(short, user)
         if not _is_shell_safe(package):
             package = _copy_programs(package, short)

@@ -7,6 +7,7 @@ import typer
 from backend.config import Settings, load_settings
 from backend.devtools.duration import parse_duration
 from backend.platform.errors import ConfigurationError
+from backend.platform.service_name import SERVICE_NAME
 
 __all__ = ["app"]
 
@@ -94,6 +95,6 @@ def _development_settings(command: str) -> Settings:
     settings = load_settings()
     if settings.environment != "development":
         raise ConfigurationError(
-            f"`task-service {command}` needs ENVIRONMENT=development; use `task-service serve` in production"
+            f"`{SERVICE_NAME} {command}` needs ENVIRONMENT=development; use `{SERVICE_NAME} serve` in production"
         )
     return settings

@@ -19,10 +19,11 @@ from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.schema import ApplicationSchema
+from backend.platform.service_name import SERVICE_NAME
 
 __all__ = ["DATABASE", "embedded_postgres", "running_embedded_postgres", "server_url"]
 
-DATABASE = "task_service"
+DATABASE = SERVICE_NAME.replace("-", "_")
 _CONNECT_SECONDS = 5.0
 _START_SECONDS = 60.0  # includes crash recovery
 _PREVIOUS_SERVER_MESSAGES = (b'lock file "postmaster.pid" already exists', b"is still in use")
@@ -226,7 +227,7 @@ async def _create_database(url: str) -> None:
     connection = await open_connection(parse_dsn(url), timeout_seconds=_CONNECT_SECONDS)
     try:
         if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
+            await connection.execute(f'CREATE DATABASE "{DATABASE}"')
     finally:
         await connection.close()
 

@@ -3,6 +3,8 @@
 import sys
 from typing import ClassVar, NamedTuple, NoReturn
 
+from backend.platform.service_name import SERVICE_NAME
+
 __all__ = [
     "ConcurrentUpdate",
     "ConfigurationError",
@@ -27,7 +29,7 @@ class ConfigurationError(Exception):
 
 def exit_with(error: ConfigurationError) -> NoReturn:
     """Print the sentence and end with exit code 2, where no caller could handle the error."""
-    print(f"task-service: {error}", file=sys.stderr)  # noqa: T201 - before logging is configured
+    print(f"{SERVICE_NAME}: {error}", file=sys.stderr)  # noqa: T201 - before logging is configured
     raise SystemExit(2)
 
 

@@ -13,9 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 ON_CALL = ROOT / "docs" / "on-call.md"
 
 
-@pytest.mark.parametrize(
-    "heading", ["The first five minutes", "Roll back", "Database activity", "Capacity"]
-)
+@pytest.mark.parametrize("heading", ["The first five minutes", "Roll back", "Database activity", "Capacity"])
 def test_commands_of_the_on_call_page_work(terminal: Terminal, heading: str) -> None:
     run_all(terminal, shell_blocks(ON_CALL)[heading])
 

@@ -74,18 +74,18 @@ def _digest(fill: Callable[[str], Awaitable[object]]) -> str:
 
 
 def _keep(folder: Path, kept: Path) -> None:
-    """Store a stopped cluster in the place of the older ones."""
+    """Store a stopped cluster in the layout of the older ones."""
     name = kept.name.rpartition("-")[0]
     for older in kept.parent.glob(f"{name}-*"):
         shutil.rmtree(older)
     unfinished = kept.parent / f"{name}-unfinished"
-    shutil.copytree(prepare_layout(folder).cluster, unfinished)
+    shutil.copytree(prepare_layout(folder).data_dir, unfinished)
     unfinished.rename(kept)
 
 
 def _copy(kept: Path, folder: Path) -> None:
-    place = prepare_layout(folder)
-    shutil.copytree(kept, place.cluster, dirs_exist_ok=True)
-    if place.user is not None:
-        for path in (place.cluster, *place.cluster.rglob("*")):
-            os.chown(path, place.user.pw_uid, place.user.pw_gid)
+    layout = prepare_layout(folder)
+    shutil.copytree(kept, layout.data_dir, dirs_exist_ok=True)
+    if layout.user is not None:
+        for path in (layout.data_dir, *layout.data_dir.rglob("*")):
+            os.chown(path, layout.user.pw_uid, layout.user.pw_gid)

@@ -29,6 +29,7 @@ from backend.platform.errors import (
     PreconditionFailed,
     SigningKeysUnavailable,
 )
+from backend.platform.service_name import SERVICE_NAME
 
 __all__ = [
     "MEDIA_TYPE",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 MEDIA_TYPE: Final = "application/problem+json"
-TYPE_PREFIX: Final = "urn:task-service:problem:"
+TYPE_PREFIX: Final = f"urn:{SERVICE_NAME}:problem:"
 _MOST_ERRORS: Final = 20
 """Of one answer: a body of many unknown fields must not make one that is many times as large."""
 

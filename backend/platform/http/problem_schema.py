@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backend.platform.service_name import SERVICE_NAME
+
 __all__ = ["InvalidField", "Problem"]
 
 
@@ -20,7 +22,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
-                "type": "urn:task-service:problem:task-not-found",
+                "type": f"urn:{SERVICE_NAME}:problem:task-not-found",
                 "title": "Task not found",
                 "status": 404,
                 "detail": "You have no task 42.",

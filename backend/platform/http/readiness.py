@@ -11,6 +11,7 @@ from backend.platform.postgres.database import Database
 from backend.platform.postgres.schema import ApplicationSchema, SchemaState
 from backend.platform.postgres.schema_probe import is_saturated, probe_schema
 from backend.platform.server.drain import Drain
+from backend.platform.service_name import SERVICE_NAME
 from backend.platform.settings.server import ServerSettings
 
 __all__ = ["Readiness"]
@@ -83,5 +84,5 @@ class Readiness:
         if schema.defect:
             return schema.defect
         if schema.state is SchemaState.BEHIND:
-            return "the database's schema is behind: run `task-service migrate`"
+            return f"the database's schema is behind: run `{SERVICE_NAME} migrate`"
         return None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from backend.platform.observability.mmap_value import install
+from backend.platform.service_name import SERVICE_NAME
 
 __all__ = [
     "DURATION_BUCKETS",
@@ -226,7 +227,7 @@ def set_event_loop_lag(seconds: float) -> None:
 def worker_is_up() -> None:
     """Publish that this process serves, and what it runs."""
     _workers.set(1)
-    _build.labels(version("task-service"), platform.python_version()).set(1)
+    _build.labels(version(SERVICE_NAME), platform.python_version()).set(1)
 
 
 def set_schema_revision(expected: str, current: str | None) -> None:

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from backend.platform.service_name import SERVICE_NAME
 from backend.platform.settings.server import ServerSettings
 
 __all__ = [
@@ -71,8 +72,8 @@ def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) ->
     global _tracer  # noqa: PLW0603 - tracing belongs to the process, as its metrics do
     resource = Resource.create(
         {
-            "service.name": os.environ.get("OTEL_SERVICE_NAME") or "task-service",
-            "service.version": version("task-service"),
+            "service.name": os.environ.get("OTEL_SERVICE_NAME") or SERVICE_NAME,
+            "service.version": version(SERVICE_NAME),
             "deployment.environment.name": settings.environment,
         }
     )
@@ -81,7 +82,7 @@ def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) ->
     provider.sampler = _MemoizedSampler(provider.sampler)
     processor = BatchSpanProcessor(exporter)
     provider.add_span_processor(processor)
-    tracer = provider.get_tracer("backend", version("task-service"))
+    tracer = provider.get_tracer("backend", version(SERVICE_NAME))
     _tracer = tracer if isinstance(tracer, Tracer) else None  # the SDK is switched off
 
     def shutdown() -> None:

@@ -6,8 +6,11 @@ from typing import Final
 
 import asyncpg
 
+from backend.platform.service_name import SERVICE_NAME
+
 __all__ = ["describe", "longest_match"]
 
+_ANOTHER_SCHEMA: Final = f"the schema is not that of this release: run `{SERVICE_NAME} migrate`"
 _ADVICE: Final = {
     # By SQLSTATE prefix; the longest match applies.
     "": "see https://www.postgresql.org/docs/current/errcodes-appendix.html",
@@ -20,10 +23,10 @@ _ADVICE: Final = {
     "3D": "create the database, or correct its name in the database URL",
     "3F": "create the schema and grant USAGE on it, or correct search_path",
     "42501": "grant the role the privileges that docs/operations.md lists",
-    "42703": "the schema is not that of this release: run `task-service migrate`",
-    "42704": "correct the run-time settings in the database URL, or run `task-service migrate`",
-    "42883": "the schema is not that of this release: run `task-service migrate`",
-    "42P01": "the schema is not that of this release: run `task-service migrate`",
+    "42703": _ANOTHER_SCHEMA,
+    "42704": f"correct the run-time settings in the database URL, or run `{SERVICE_NAME} migrate`",
+    "42883": _ANOTHER_SCHEMA,
+    "42P01": _ANOTHER_SCHEMA,
     "42P05": "the database URL leads to a pooler in transaction mode: set DATABASE_POOLER=transaction",
     "58P01": "install the extensions pg_trgm and btree_gin on the server",
     "XX000": "check the database URL",

@@ -6,6 +6,7 @@ from typing import Any
 
 from backend.platform.errors import ConfigurationError, exit_with
 from backend.platform.server.listener import BACKLOG, gunicorn_bind
+from backend.platform.service_name import SERVICE_NAME
 from backend.platform.settings.base import load
 from backend.platform.settings.server import ServerSettings
 from backend.platform.settings.types import with_mapped_ipv4
@@ -45,7 +46,7 @@ forwarded_allow_ips = ",".join(with_mapped_ipv4(_settings.trusted_proxies))
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - where tmpfs is
 # It writes below HOME, which a read-only root has not, and nobody asks it.
 control_socket_disable = True
-proc_name = "task-service"
+proc_name = SERVICE_NAME
 accesslog = None
 logconfig_dict = build_logging_config(_settings)
 

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend.platform.errors import ConfigurationError
+from backend.platform.service_name import SERVICE_NAME
 from backend.platform.settings.environment import read_variables
 
 __all__ = ["SettingsGroup", "load"]
@@ -43,7 +44,7 @@ class SettingsGroup(BaseSettings):
         description="Must be `false` in production. It has no effect: development logs always have tracebacks.",
     )
     data_dir: Path = Field(
-        Path(".task-service"),
+        Path(f".{SERVICE_NAME}"),
         description="Directory of the embedded database and of the generated secret. Used in development only.",
     )
 

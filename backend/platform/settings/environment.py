@@ -13,6 +13,7 @@ from typing import Final
 from dotenv import dotenv_values
 
 from backend.platform.errors import ConfigurationError
+from backend.platform.service_name import SERVICE_NAME
 
 __all__ = [
     "DEFAULT_HOST",
@@ -24,7 +25,7 @@ __all__ = [
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8000
-DEFAULT_RUN_DIR: Final = ".task-service/run"
+DEFAULT_RUN_DIR: Final = f".{SERVICE_NAME}/run"
 
 ENV_FILE: Path | None = Path(".env")
 """Path relative to the working directory; None reads no file."""
