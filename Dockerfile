@@ -54,7 +54,7 @@ FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="task-service" \
-      org.opencontainers.image.description="A task service: FastAPI on PostgreSQL behind a Better Auth frontend" \
+      org.opencontainers.image.description="Task service: FastAPI on PostgreSQL behind a Better Auth frontend" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

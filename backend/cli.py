@@ -33,7 +33,7 @@ from backend.platform.settings.report import describe_settings, settings_table
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A task service on PostgreSQL.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Task service on PostgreSQL.")
 
 Timeout = Annotated[
     float,

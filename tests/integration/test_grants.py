@@ -57,7 +57,7 @@ async def service_role(migrated_server: tuple[Server, str], database_url: str) -
     """The URL of a role with the service's grants and no other right."""
     async with login_role(migrated_server[0], database_url) as (name, url):
         await execute(database_url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
-        await execute(database_url, SERVICE_GRANTS.replace("task_service", name))
+        await execute(database_url, SERVICE_GRANTS.replace("service_role", name))
         yield url
 
 
@@ -95,7 +95,7 @@ async def test_service_needs_no_other_privilege_on_any_route(service_role: str) 
 
 
 def test_page_and_check_list_the_same_privileges() -> None:
-    listed = re.findall(r"^GRANT (.*) ON (\w+) TO task_service;", SERVICE_GRANTS, re.MULTILINE)
+    listed = re.findall(r"^GRANT (.*) ON (\w+) TO service_role;", SERVICE_GRANTS, re.MULTILINE)
     assert {table: tuple(rights.split(", ")) for rights, table in listed} == SCHEMA.grants
 
 
@@ -165,10 +165,8 @@ async def test_migrations_need_no_other_privilege(
     ):
 
         def named(sql: str) -> str:
-            names = {"task_service_migration": migration, "task_service": service, "tasks": database}
-            return re.sub(
-                r"task_service_migration|task_service|(?<=DATABASE )tasks", lambda m: names[m[0]], sql
-            )
+            names = {"migration_role": migration, "service_role": service, "tasks": database}
+            return re.sub(r"migration_role|service_role|(?<=DATABASE )tasks", lambda m: names[m[0]], sql)
 
         with pytest.raises(ConfigurationError, match=r"permission denied for schema public .*operations\.md"):
             await migrate_with_retry(
@@ -180,6 +178,6 @@ async def test_migrations_need_no_other_privilege(
             await migrate(migration_url, SCHEMA) == f"The database went from empty to {SCHEMA.head_revision}."
         )
         # The migration's role is not the owner of the frontend's table, so its default privileges leave that out.
-        await execute(empty_database_url, named("GRANT SELECT, INSERT ON users TO task_service"))
+        await execute(empty_database_url, named("GRANT SELECT, INSERT ON users TO service_role"))
         schema = await inspect_schema_at(service_url, SCHEMA)
         assert (schema.state, schema.defect) == (SchemaState.CURRENT, None)

@@ -37,7 +37,7 @@ SERVERS = {
 
 
 class OneTask:
-    """Stands for the task service: creates one task."""
+    """Replaces `TaskService`: creates one task."""
 
     async def create(self, *_arguments: Any) -> VersionedTask:
         return VersionedTask(TaskRow(7, "alice", "Milk", None, False, NOW, NOW), version=1)  # noqa: FBT003 - positional in msgspec
