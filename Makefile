@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up token seed pre-commit test lint types check bench lock docs prometheus-rules dashboard-images drill clean
+.PHONY: help up token seed pre-commit test lint types check bench lock docs prometheus-rules dashboard-images drill rename clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -63,6 +63,12 @@ dashboard-images: .venv/installed ## Render the dashboards with compose's Promet
 
 drill: .venv/installed ## Inject load, faults and latency into the service of `docker compose`
 	@$(RUN) python -m deploy.drill --compose
+
+rename: .venv/installed ## Give this clone the name of another service: make rename NAME=notes
+	@$(RUN) python -m deploy.rename '$(NAME)'
+	@$(RUN) ruff check --quiet --fix .
+	@$(RUN) ruff format --quiet .
+	@$(MAKE) --no-print-directory docs
 
 clean: ## Remove generated files, except the development database
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .cache dist
