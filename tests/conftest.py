@@ -16,7 +16,7 @@ from tests.support.service import RunningService, User, running_service, service
 from tests.support.tls_contexts import share_tls_contexts
 from tests.support.waiting import FACTOR_VARIABLE, calibrate, scaled
 
-# A developer's own configuration is none of the tests' business; a server of theirs may be.
+# The tests ignore a developer's configuration, except a configured server.
 SERVER_URL = os.environ.get("DATABASE_URL")
 environment.ENV_FILE = None
 # Without stored bytecode each process of a test compiles every library for itself, which takes seconds.
@@ -54,7 +54,7 @@ def _no_configuration_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.fixture(scope="session")
 def postgres_folder() -> Iterator[Path]:
-    # Not pytest's own: only its owner may enter that, and as root PostgreSQL is somebody else.
+    # Not pytest's directory: only its owner may enter it, and as root PostgreSQL runs as another user.
     with tempfile.TemporaryDirectory(prefix="task-service-tests-") as name:
         folder = Path(name)
         folder.chmod(0o755)

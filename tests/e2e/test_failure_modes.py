@@ -129,7 +129,7 @@ async def test_every_connection_cut_at_once_heals(demo: Namespace) -> None:
     assert len(cut) >= 8
     assert seen.lost == []
     assert set(seen.statuses) <= {200, 201, 503}
-    # A write whose connection breaks cannot be tried again: nobody knows whether it was done.
+    # A write whose connection breaks cannot be retried: its outcome is unknown.
     assert seen.statuses[503] <= len(cut)
     demo.assert_stored_once(seen)
 

@@ -94,7 +94,7 @@ def released(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def browser(released: Namespace, addresses: tuple[str, str]) -> Iterator[httpx.Client]:
     del released
-    # Its own name server would lead it there; the certificate is of a moment ago, so nobody vouches for it.
+    # Its own name server would resolve the name; the certificate is new and self-signed, so it is not verified.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -159,7 +159,7 @@ async def test_rolling_updates_lose_nothing_through_the_ingress(
 ) -> None:
     del browser
     address = urlsplit(addresses[0])
-    # A connection for each request: an nginx that reloads closes its idle ones, which is no doing of ours.
+    # A connection per request: a reloading nginx closes idle connections, whatever the service does.
     headers = {
         "Host": HOST,
         "Connection": "close",

@@ -39,7 +39,7 @@ def test_roll_back_brings_the_release_before(terminal: Terminal) -> None:
     terminal.settle()
     count = len(annotations())
     assert annotations() == ["broken"] * count
-    # In the way of a rollback that does not force: helm finds that somebody else set the number.
+    # Blocks a rollback without --force-conflicts: another field manager owns the number.
     terminal.namespace.kubectl("scale", "deployment/demo-task-service", f"--replicas={count + 1}")
     (block,) = shell_blocks(ON_CALL)["Roll back"]
     terminal.paste(block)

@@ -1,4 +1,4 @@
-"""A password that is rotated, and pods that come and go with the load: nobody notices."""
+"""Password rotation and autoscaling lose no request."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def demo(namespace: Namespace) -> Iterator[Namespace]:
 
 
 async def test_password_is_rotated_under_load_without_a_restart_or_a_failed_request(demo: Namespace) -> None:
-    """By two roles in turn, as providers advise: the new one works before the old one stops to."""
+    """Alternate between two roles, as providers advise: the new one works before the old one is locked."""
     for role in ("blue", "green"):
         demo.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{role}' IN ROLE pg_read_all_data, pg_write_all_data")
     demo.secret("database", url=demo.database_url("blue", "blue"))

@@ -129,7 +129,7 @@ async def test_long_path(postgres_folder: Path) -> None:
         assert await answers(url)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to switch to another user")
 async def test_root_uses_another_directory_if_the_project_is_private(
     postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +170,7 @@ async def test_error_of_missing_binaries_names_the_remedy(
             pass
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to switch to another user")
 async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_layout, "_ROOT_DIR", postgres_folder / "strict-root")
     before = os.umask(0o077)

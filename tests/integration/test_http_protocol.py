@@ -1,4 +1,4 @@
-"""A head that is too large or too slow ends its own connection and nobody else's."""
+"""Headers that are too large or too slow end their own connection and no other."""
 
 import asyncio
 import contextlib

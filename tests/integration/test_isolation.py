@@ -12,7 +12,7 @@ type Action = tuple[str, int, int | None, int, str, bool]
 
 USERS = 3
 TITLES = st.sampled_from(["milk", "Milk", "bread 100%", "a_b", "ä"])
-# Which user acts, which user's path, which of all tasks there are: mostly one's own, often not.
+# The acting user, the user in the path, and the task: mostly the acting user's, often another's.
 ACTIONS = st.tuples(
     st.sampled_from(
         ["create", "create once", "get", "list", "search", "update", "complete", "delete", "walk"]

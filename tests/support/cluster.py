@@ -1,4 +1,4 @@
-"""A real Kubernetes: a namespace of one's own, a PostgreSQL in it, releases of the chart, and load inside."""
+"""A real Kubernetes cluster: a separate namespace with PostgreSQL, releases of the chart, and load inside."""
 
 import asyncio
 import contextlib
@@ -154,7 +154,7 @@ class Namespace:
             "$NODE": self.node,
             "$POSTGRES_IMAGE": self.postgres_image,
             "$IMAGE": self.image,
-            "$FOLDER": f"/tmp/task-service-{self.name}",  # noqa: S108 - on the node, where only a name of ours is safe
+            "$FOLDER": f"/tmp/task-service-{self.name}",  # noqa: S108 - on the node; the name is generated
         }.items():
             manifest = manifest.replace(name, value)
         kubectl("-n", self.outside, "apply", "-f", "-", text=manifest)

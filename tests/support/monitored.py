@@ -39,7 +39,7 @@ _SETTINGS: Mapping[str, Any] = {
     "database_pool_max_size": 3,
     "database_pool_acquire_timeout_seconds": 0.3,
     "database_statement_timeout_seconds": 0.5,
-    # Nobody listens; a collector that is away costs nothing, and exemplars need only trace ids.
+    # No collector listens: an unreachable one costs nothing, and exemplars need trace ids only.
     "otel_exporter_otlp_endpoint": "http://127.0.0.1:9",
     "otel_traces_sampler": "always_on",
 }

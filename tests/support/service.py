@@ -60,7 +60,7 @@ class RunningService:
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with a token, and the path of their tasks."""
+    """A user with a token, and the path of the user's tasks."""
 
     id: str
     client: httpx.AsyncClient

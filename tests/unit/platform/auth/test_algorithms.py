@@ -40,7 +40,7 @@ def test_fully_specified_algorithm_name_is_accepted() -> None:
 
 
 CHANGES: list[tuple[str, dict[str, Any]]] = [
-    # Then anybody could sign: the public key is no secret.
+    # Otherwise any client could sign: the public key is not secret.
     ("RS256", {"alg": "HS256"}),
     ("RS256", {"alg": "HS256", "kty": "oct", "k": "c2VjcmV0"}),
     ("RS256", {"alg": "none"}),
