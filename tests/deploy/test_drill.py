@@ -44,7 +44,7 @@ async def test_a_local_service_fails_and_is_slow_as_announced(database_url: str,
     assert numbers[2] >= PHASES["slow"].latency_seconds * 1000, said  # the p50, in milliseconds
 
 
-async def test_a_phase_that_nobody_knows_is_refused() -> None:
+async def test_unknown_phase_is_rejected() -> None:
     code, said = await drill("sleepy")
     assert code == 2
-    assert "no such phase: sleepy" in said
+    assert "unknown phase: sleepy" in said

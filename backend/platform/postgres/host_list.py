@@ -12,8 +12,7 @@ from backend.platform.settings.environment import parse_port
 __all__ = ["read_hosts"]
 
 _DEFAULT_PORT: Final = 5432
-_SOCKET_PATH_MAX_BYTES: Final = 107
-"""Limit of Linux."""
+_SOCKET_PATH_MAX_BYTES: Final = 107  # limit of Linux
 
 
 def read_hosts(values: ParameterValues) -> list[Host]:
