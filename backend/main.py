@@ -1,14 +1,15 @@
-"""The wiring diagram: settings in, application out."""
+"""The composition root: creates the application from its settings."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from importlib import metadata
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from starlette.datastructures import State
 from starlette.middleware import Middleware
 
-from backend.api import openapi
 from backend.api.errors import STATUS_BY_ERROR
 from backend.api.routers import tasks
 from backend.config import Settings, load_settings
@@ -17,17 +18,19 @@ from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
 from backend.platform.auth.tokens import TokenVerifier
 from backend.platform.errors import ConfigurationError, exit_with
-from backend.platform.http import health, metrics_endpoint
+from backend.platform.http import health, metrics_endpoint, openapi_document
 from backend.platform.http.middleware.head import HeadMiddleware
 from backend.platform.http.middleware.request_id import RequestIdMiddleware
 from backend.platform.http.middleware.stack import middleware
 from backend.platform.http.problem_details import register_exception_handlers
 from backend.platform.http.readiness import Readiness
+from backend.platform.http.resources import add_routers
 from backend.platform.observability.logging import configure_logging
 from backend.platform.observability.runtime_metrics import collect_runtime_metrics
 from backend.platform.observability.tracing import configure_tracing
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.dsn import check_dsns
+from backend.platform.postgres.idempotency import IdempotencyStore
 from backend.platform.postgres.schema_probe import pool_state
 from backend.platform.server.drain import Drain, drain_marker_path
 from backend.platform.server.event_loop import install_exception_handler
@@ -36,14 +39,29 @@ from backend.services.task_service import TaskService
 __all__ = ["create_app"]
 
 _TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-"""FastAPI's own, off: ours are made by TraceMiddleware and RequestMetricsMiddleware."""
+"""FastAPI's telemetry is off: TraceMiddleware and RequestMetricsMiddleware replace it."""
+
+_DESCRIPTION = """The tasks of one user at a time, kept in PostgreSQL.
+
+Send the token of your Better Auth frontend as `Authorization: Bearer <token>`; its `sub` is the
+`{user_id}` of every path. Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem."""
+
+ROUTERS = (tasks.router,)
 
 
-def create_app(settings: Settings) -> FastAPI:
+def _add_services(state: State, database: Database, settings: Settings) -> None:
+    """Create the services of the routers, under the names that `dependencies.service` reads."""
+    users = UserRepository(database, settings.users_table_owner)
+    idempotency = IdempotencyStore(database)
+    state.task_service = TaskService(TaskRepository(database), users, idempotency)
+
+
+def create_app(settings: Settings, routers: Iterable[APIRouter] = ROUTERS) -> FastAPI:
     """Return the service as an ASGI application.
 
     Args:
-        settings: What it is built from; of the environment only libpq's variables are read beside them.
+        settings: The settings. Besides them only libpq's environment variables are read.
+        routers: The routers of the resources.
     """
     check_dsns(settings)
     verifier = TokenVerifier(settings)
@@ -58,8 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.database = await stack.enter_async_context(_running_database(settings))
             await verifier.start()
             stack.push_async_callback(verifier.stop)
-            users = UserRepository(app.state.database, settings.users_table_owner)
-            app.state.task_service = TaskService(TaskRepository(app.state.database), users)
+            _add_services(app.state, app.state.database, settings)
             may_write = settings.may_write_users
             readiness = Readiness(app.state.database, SCHEMA, drain, settings, may_write_users=may_write)
             app.state.readiness = ops.state.readiness = readiness
@@ -70,28 +87,27 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPIOffline(
         redoc_url=None,
         title="Task service",
-        version=openapi.version(),
-        description=openapi.DESCRIPTION,
+        version=metadata.version("task-service"),
+        description=_DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
         telemetry=_TELEMETRY,
         middleware=middleware(settings, verifier, drain, ops),
     )
     app.state.inject_fault = _fault_injection(settings)
-    # First, and not included: FastAPI would match each request twice, behind the pages of the docs.
-    app.router.routes[:0] = tasks.router.routes
+    add_routers(app, routers)
     app.include_router(health.public)
     if settings.ops_port is None:
         app.include_router(health.probes)
         app.include_router(metrics_endpoint.router)
     register_exception_handlers(app, STATUS_BY_ERROR)
-    openapi.install(app)
+    openapi_document.install(app)
     return app
 
 
 @contextlib.asynccontextmanager
 async def _running_database(settings: Settings) -> AsyncIterator[Database]:
-    """Yield a started pool: of the embedded PostgreSQL, migrated, where the settings name no other."""
+    """Yield a started pool, of the migrated embedded PostgreSQL if the settings name no database."""
     async with contextlib.AsyncExitStack() as stack:
         url = None
         if settings.uses_embedded_database:
@@ -105,7 +121,7 @@ async def _running_database(settings: Settings) -> AsyncIterator[Database]:
 
 
 def _fault_injection(settings: Settings) -> Callable[[], Awaitable[None]] | None:
-    """Return what delays or fails a request in development, None where the settings ask for neither."""
+    """Return the function that delays or fails requests in development; None if it is not configured."""
     if not settings.injects_faults:
         return None
     from backend.devtools.fault_injection import FaultInjector  # noqa: PLC0415 - optional
@@ -114,7 +130,7 @@ def _fault_injection(settings: Settings) -> Callable[[], Awaitable[None]] | None
 
 
 def _ops_app() -> FastAPI:
-    """Return what answers on the ops port."""
+    """Return the application of the ops port."""
     app = FastAPI(openapi_url=None, middleware=[Middleware(RequestIdMiddleware), Middleware(HeadMiddleware)])
     app.include_router(health.public)
     app.include_router(health.probes)
@@ -124,7 +140,7 @@ def _ops_app() -> FastAPI:
 
 
 def __getattr__(name: str) -> FastAPI:
-    """Make `app` when a server asks for it, so that importing this module reads no environment."""
+    """Create `app` on first access by a server, so that the import of this module reads no environment."""
     if name != "app":
         raise AttributeError(name)
     try:
@@ -133,7 +149,7 @@ def __getattr__(name: str) -> FastAPI:
         if settings.uses_embedded_database:
             from backend.devtools.cluster_layout import prepare_layout  # noqa: PLC0415 - optional
 
-            prepare_layout(settings.data_dir)  # in the lifespan, a server would report it by a traceback
+            prepare_layout(settings.data_dir)  # in the lifespan an error would be a traceback
         return create_app(settings)
     except ConfigurationError as error:
         exit_with(error)

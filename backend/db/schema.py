@@ -1,10 +1,11 @@
-"""The schema of this service: migrations, own tables, and the privileges of the service's role."""
+"""The database schema of this service: its migrations, its tables, and the privileges of the service's role."""
 
 from pathlib import Path
 from typing import Final
 
 from backend.models.task import TASKS
-from backend.platform.postgres.idempotency_key import IDEMPOTENCY_KEYS
+from backend.models.user import USERS
+from backend.platform.postgres.idempotency import IDEMPOTENCY_KEYS
 from backend.platform.postgres.schema import ApplicationSchema
 
 __all__ = ["SCHEMA"]
@@ -12,10 +13,10 @@ __all__ = ["SCHEMA"]
 SCHEMA: Final = ApplicationSchema(
     migrations=Path(__file__).parent / "migrations",
     tables=(TASKS, IDEMPOTENCY_KEYS),
-    grants={  # as docs/operations.md gives them
+    grants={  # the same as in docs/operations.md
         "alembic_version": ("SELECT",),
-        "tasks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
-        "idempotency_keys": ("SELECT", "INSERT", "DELETE"),
-        "users": ("INSERT",),
+        TASKS.name: ("SELECT", "INSERT", "UPDATE", "DELETE"),
+        IDEMPOTENCY_KEYS.name: ("SELECT", "INSERT", "DELETE"),
+        USERS.name: ("INSERT",),
     },
 )

@@ -1,18 +1,13 @@
-"""Every statement on tasks; each carries `user_id`, so that none can touch another user's rows."""
+"""The statements on tasks. Each has `user_id` in its WHERE clause, so that none reaches another user's rows."""
 
 from functools import cache
-from typing import Any, assert_never
+from typing import Any, Literal
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
-    BindParameter,
     Boolean,
     ColumnElement,
-    DateTime,
     Select,
-    Text,
-    bindparam,
     case,
     delete,
     func,
@@ -21,80 +16,69 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     update,
 )
 
-from backend.models.task import SORT_KEYS, TASKS
-from backend.platform.postgres.statement import Statement
-from backend.schemas.task_page import Order, Sort
+from backend.models.task import TASKS, TaskRow
+from backend.platform.postgres.conditional_write import meets_precondition
+from backend.platform.postgres.keyset import directed, is_after
+from backend.platform.postgres.statement import CompiledStatement, parameter
+from backend.schemas.task import TaskCreate, TaskUpdate
+from backend.schemas.task_page import SORT_KEYS, Filter, Order, Sort
 
-__all__ = ["COMPLETE", "DELETE", "GET", "INSERT", "UPDATE", "VERSION", "search_window", "select_page"]
+__all__ = [
+    "DELETE",
+    "GET",
+    "INSERT",
+    "TOGGLE_COMPLETED",
+    "UPDATE",
+    "VERSION",
+    "Condition",
+    "search_window",
+    "select_page",
+]
 
 SCAN_WINDOW_ROWS = 100
-"""How many tasks a search reads before it thinks of an index: some 0.15 ms of PostgreSQL's time."""
+"""Rows that a search scans in list order before it uses the trigram index: about 0.15 ms in PostgreSQL."""
 
-_COLUMNS = [
-    TASKS.c[name]
-    for name in ("id", "user_id", "title", "description", "completed", "created_at", "updated_at")
-]
-"""In the order of `TaskRow`."""
-
+_COLUMNS = [TASKS.c[name] for name in TaskRow.__struct_fields__]
 _COLUMNS_AND_VERSION = [*_COLUMNS, TASKS.c.version]
 
-
-def _parameter(name: str, type_: Any) -> BindParameter[Any]:
-    return bindparam(name, type_=type_, required=True)
-
-
-_user_id = _parameter("user_id", Text)
-_is_the_task = (TASKS.c.user_id == _user_id) & (TASKS.c.id == _parameter("task_id", BigInteger))
-
-_if_match = _parameter("if_match", ARRAY(BigInteger))
-_if_none_match = _parameter("if_none_match", ARRAY(BigInteger))
-# If-Match and If-None-Match are decided by the statement that writes, so that no other write comes between.
-_meets_precondition = (
-    or_(_if_match.is_(None), TASKS.c.version == func.any(_if_match))
-    & or_(_if_none_match.is_(None), TASKS.c.version != func.all(_if_none_match))
-    & ~_parameter("if_none_match_any", Boolean)
-)
+_user_id = parameter("user_id", TASKS.c.user_id.type)
+_row_count = parameter("row_count", BigInteger)
+_is_the_task = (TASKS.c.user_id == _user_id) & (TASKS.c.id == parameter("task_id", TASKS.c.id.type))
+_meets_precondition = meets_precondition(TASKS.c.version)
 _touch = {"version": TASKS.c.version + 1, "updated_at": func.now()}
 
 
-def _set_if_present(name: str, type_: Any) -> ColumnElement[Any]:
-    return case((_parameter(f"set_{name}", Boolean), _parameter(name, type_)), else_=TASKS.c[name])
+def _value(name: str) -> ColumnElement[Any]:
+    return parameter(name, TASKS.c[name].type)
 
 
-GET = Statement("select task", select(*_COLUMNS_AND_VERSION).where(_is_the_task))
+def _set_if_present(name: str) -> ColumnElement[Any]:
+    return case((parameter(f"set_{name}", Boolean), _value(name)), else_=TASKS.c[name])
 
-VERSION = Statement("select task version", select(TASKS.c.version).where(_is_the_task))
 
-INSERT = Statement(
+GET = CompiledStatement("select task", select(*_COLUMNS_AND_VERSION).where(_is_the_task))
+
+VERSION = CompiledStatement("select task version", select(TASKS.c.version).where(_is_the_task))
+
+INSERT = CompiledStatement(
     "insert task",
     insert(TASKS)
-    .values(
-        user_id=_user_id,
-        title=_parameter("title", Text),
-        description=_parameter("description", Text),
-        completed=_parameter("completed", Boolean),
-    )
+    .values(user_id=_user_id, **{name: _value(name) for name in TaskCreate.model_fields})
     .returning(*_COLUMNS_AND_VERSION),
 )
 
-UPDATE = Statement(
+UPDATE = CompiledStatement(
     "update task",
     update(TASKS)
     .where(_is_the_task, _meets_precondition)
-    .values(
-        title=_set_if_present("title", Text),
-        description=_set_if_present("description", Text),
-        completed=_set_if_present("completed", Boolean),
-        **_touch,
-    )
+    .values(**{name: _set_if_present(name) for name in TaskUpdate.model_fields}, **_touch)
     .returning(*_COLUMNS_AND_VERSION),
 )
 
-COMPLETE = Statement(
+TOGGLE_COMPLETED = CompiledStatement(
     "complete task",
     update(TASKS)
     .where(_is_the_task, _meets_precondition)
@@ -102,97 +86,87 @@ COMPLETE = Statement(
     .returning(*_COLUMNS_AND_VERSION),
 )
 
-DELETE = Statement(
+DELETE = CompiledStatement(
     "delete task", delete(TASKS).where(_is_the_task, _meets_precondition).returning(TASKS.c.id)
 )
 
 
+Condition = Literal[Filter, "after"]
+
+
 @cache
-def select_page(sort: Sort, order: Order, *, filtered: bool, searching: bool, continued: bool) -> Statement:
-    """Return the statement of one page, in keyset order, compiled on first use.
+def select_page(sort: Sort, order: Order, conditions: frozenset[Condition]) -> CompiledStatement:
+    """Return the statement of one page in keyset order, compiled on first use.
 
     Args:
-        sort: The order's key; `id` breaks ties.
+        sort: The sort key; `id` breaks ties.
         order: Its direction.
-        filtered: Only tasks with the given `completed`.
-        searching: Only tasks with the pattern in title or description.
-        continued: Only tasks after the position (`after_key`, `after_id`).
+        conditions: The active filters, and `after` for a page after a keyset. The statement's parameters are
+            the filters by name, `after_key` and `after_id`.
     """
-    statement = _tasks(sort, order, filtered=filtered, continued=continued)
-    if searching:
-        statement = statement.where(_has_pattern(TASKS.c))
-    return Statement("select tasks", statement.order_by(*_ordering(sort, order)).limit(_row_count))
+    statement = _tasks(sort, order, conditions)
+    if "search" in conditions:
+        statement = statement.where(_has_text(TASKS.c))
+    return CompiledStatement("select tasks", statement.order_by(*_ordering(sort, order)).limit(_row_count))
 
 
 @cache
-def search_window(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Statement:
-    """Return the statement that searches the next 100 tasks only, which costs little whatever the text is.
+def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) -> CompiledStatement:
+    """Return the statement that searches the next 100 tasks only, with a low cost for every text.
 
-    Its rows have two columns more than a task: whether it `matches`, and whether the search `ends` here. A row of
-    the second kind comes last, matching or not, where there may be more tasks behind it.
+    Its rows have two more columns than a task: `is_match`, and `window_exhausted`, which is true for the last row of
+    a full window. That row comes last, matching or not: more tasks may follow it.
 
     Args:
-        sort: As `select_page` takes it, and so the rest.
-        order: Its direction.
-        filtered: Only tasks with the given `completed`.
-        continued: Only tasks after the position.
+        sort: As for `select_page`.
+        order: As for `select_page`.
+        conditions: As for `select_page`; the search is always active.
     """
     ordering = _ordering(sort, order)
-    near = (
-        _tasks(sort, order, filtered=filtered, continued=continued)
+    window = (
+        _tasks(sort, order, conditions)
         .add_columns(
-            SORT_KEYS[sort].label("sort_key"), func.row_number().over(order_by=ordering).label("place")
+            _sort_expression(sort).label("sort_key"), func.row_number().over(order_by=ordering).label("place")
         )
         .order_by(*ordering)
-        # Not a parameter: the plan that is kept for all values must know it.
+        # Not a parameter: the generic plan must know the value.
         .limit(literal_column(str(SCAN_WINDOW_ROWS)))
         .subquery()
     )
-    ends = near.c.place == literal_column(str(SCAN_WINDOW_ROWS))
-    # To compare a text costs more than all the rest, and only the last row may be here without having it.
-    matches = case((ends, _has_pattern(near.c)), else_=true())
-    return Statement(
-        "select near tasks",
-        select(*(near.c[each.name] for each in _COLUMNS), matches.label("matches"), ends.label("ends"))
-        .where(or_(_has_pattern(near.c), ends))
-        .order_by(*_directed(order, near.c.sort_key, near.c.id))
+    is_last = window.c.place == literal_column(str(SCAN_WINDOW_ROWS))
+    # Comparing text costs more than the rest, and only the last row may be here without a match.
+    is_match = case((is_last, _has_text(window.c)), else_=true())
+    return CompiledStatement(
+        "search tasks (window)",
+        select(
+            *(window.c[each.name] for each in _COLUMNS),
+            is_match.label("is_match"),
+            is_last.label("window_exhausted"),
+        )
+        .where(or_(_has_text(window.c), is_last))
+        .order_by(*directed(order, window.c.sort_key, window.c.id))
         .limit(_row_count),
     )
 
 
-_row_count = _parameter("row_count", BigInteger)
-
-
-def _tasks(sort: Sort, order: Order, *, filtered: bool, continued: bool) -> Select[Any]:
-    """Return the select of a user's tasks, without order and limit."""
+def _tasks(sort: Sort, order: Order, conditions: frozenset[str]) -> Select[Any]:
+    """Return the SELECT of a user's tasks, without search, order and limit."""
     statement = select(*_COLUMNS).where(TASKS.c.user_id == _user_id)
-    if filtered:
-        statement = statement.where(TASKS.c.completed == _parameter("completed", Boolean))
-    if continued:
-        place = tuple_(SORT_KEYS[sort], TASKS.c.id)
-        after = tuple_(_after_key(sort), _parameter("after_id", BigInteger))
-        statement = statement.where(place > after if order == "asc" else place < after)
+    if "completed" in conditions:
+        statement = statement.where(TASKS.c.completed == _value("completed"))
+    if "after" in conditions:
+        statement = statement.where(is_after(TASKS, sort, SORT_KEYS[sort], order))
     return statement
 
 
-def _after_key(sort: Sort) -> ColumnElement[Any]:
-    match sort:
-        case "title":
-            return func.lower(_parameter("after_key", Text)).collate("C")
-        case "created_at" | "updated_at":
-            return _parameter("after_key", DateTime(timezone=True))
-        case _:
-            assert_never(sort)
-
-
-def _has_pattern(columns: Any) -> ColumnElement[bool]:
-    pattern = _parameter("pattern", Text)
+def _has_text(columns: Any) -> ColumnElement[bool]:
+    pattern = parameter("search", TASKS.c.title.type)
     return or_(columns.title.ilike(pattern), columns.description.ilike(pattern))
 
 
+def _sort_expression(sort: Sort) -> ColumnElement[Any]:
+    return SORT_KEYS[sort].expression(TASKS.c[sort])
+
+
 def _ordering(sort: Sort, order: Order) -> list[Any]:
-    return _directed(order, SORT_KEYS[sort], TASKS.c.id)
-
-
-def _directed(order: Order, *keys: Any) -> list[Any]:
-    return [key.asc() if order == "asc" else key.desc() for key in keys]
+    return directed(order, _sort_expression(sort), TASKS.c.id)

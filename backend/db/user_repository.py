@@ -1,4 +1,4 @@
-"""The rows of `users` that tasks refer to: who owns the table, and the one row that the service may write."""
+"""The rows of `users` that other tables reference: who owns the table, and the row that the service writes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +6,23 @@ from hashlib import sha256
 from typing import Literal
 
 import structlog
+from sqlalchemy import Table, Text
+from sqlalchemy.dialects.postgresql import insert
 
-from backend.db import user_statements as users
 from backend.errors import UserNotRegistered
 from backend.models.task import TASKS
 from backend.models.user import USERS
 from backend.platform.postgres.database import Database
-from backend.platform.postgres.idempotency_key import IDEMPOTENCY_KEYS
-from backend.platform.postgres.statement import Connection
+from backend.platform.postgres.idempotency import IDEMPOTENCY_KEYS
+from backend.platform.postgres.statement import CompiledStatement, Connection, parameter
 
-__all__ = ["UserRepository", "UsersTable", "UsersTableOwner"]
+__all__ = [
+    "INSERT_USER_IF_ABSENT",
+    "UserRepository",
+    "UsersTable",
+    "UsersTableOwner",
+    "register_user_reference",
+]
 
 _log = structlog.get_logger()
 
@@ -24,9 +31,16 @@ type UsersTableOwner = Literal["auto", "frontend", "service"]
 _WRITTEN_COLUMNS = {"id", "name", "email"}
 
 _FIRST_TABLES = [TASKS.name, IDEMPOTENCY_KEYS.name]
-"""The service's tables whose foreign keys to `users` carry no comment; those of all later ones do (CONTRIBUTING.md)."""
+"""The tables of the service whose foreign keys to `users` have no comment; those of later tables have one (CONTRIBUTING.md)."""
 
-# pg_catalog and not information_schema, which hides what the role has no privilege on.
+INSERT_USER_IF_ABSENT = CompiledStatement(
+    "insert user",
+    insert(USERS)
+    .values(id=parameter("user_id", Text), name="", email=parameter("email", Text))
+    .on_conflict_do_nothing(),
+)
+
+# pg_catalog, because information_schema hides objects on which the role has no privilege.
 _USERS_TABLE = """
     SELECT attname AS name,
         attnotnull AND NOT atthasdef AND attidentity = '' AS is_required,
@@ -42,11 +56,11 @@ _USERS_TABLE = """
 
 @dataclass(frozen=True, slots=True)
 class UsersTable:
-    """What the catalog says about `users`.
+    """The facts of the catalog about `users`.
 
     Attributes:
         columns: Its columns; True for one that an INSERT must name (NOT NULL without a default).
-        is_referenced: Whether a table other than the service's has a foreign key to it.
+        is_referenced: Whether a table of another application has a foreign key to it.
     """
 
     columns: Mapping[str, bool]
@@ -54,15 +68,15 @@ class UsersTable:
 
     @property
     def is_writable(self) -> bool:
-        """Whether a row needs no more than an id, a name and an e-mail address."""
+        """Whether an id, a name and an e-mail address are enough for a row."""
         required = {name for name, is_required in self.columns.items() if is_required}
         return required <= _WRITTEN_COLUMNS <= self.columns.keys()
 
     @property
     def belongs_to_frontend(self) -> bool:
-        """Whether it is not the table that the service's migration makes, or others build on it.
+        """Whether it differs from the table of the service's migration, or tables of others reference it.
 
-        Better Auth's `session` and `account` have a foreign key to its users, whatever the tables are called.
+        Better Auth's `session` and `account` reference its users under every table name.
         """
         return (
             self.is_referenced
@@ -72,11 +86,11 @@ class UsersTable:
 
 
 class UserRepository:
-    """Writes the row that a user's tasks refer to.
+    """Writes the row that the rows of a user reference.
 
     Args:
-        database: Where `users` is.
-        table_owner: Who writes `users`; `auto` asks the catalog each time that a user is missing, so that
+        database: The database of `users`.
+        table_owner: Who writes `users`; `auto` reads the catalog each time that a user is missing, so that
             a frontend may create its tables at any time.
     """
 
@@ -85,16 +99,16 @@ class UserRepository:
         self._table_owner = table_owner
 
     async def ensure_user(self, user_id: str) -> bool:
-        """Write the user's row where it is missing, unless `users` is the frontend's.
+        """Write the user's row if it is missing, unless the frontend owns `users`.
 
         Args:
             user_id: The token's `sub`. Nothing else of the token is stored.
 
         Returns:
-            False where `users` is the frontend's: it decides who has a row, and nothing was written.
+            False if the frontend owns `users`: it decides who has a row, and nothing is written.
 
         Raises:
-            UserNotRegistered: The setting says that the table is the service's, but it has columns of others.
+            UserNotRegistered: The setting names the service as the owner, but the table has other required columns.
             DomainError: See `Database.fetch`.
         """
         if self._table_owner == "frontend":
@@ -105,8 +119,19 @@ class UserRepository:
             return False
         if not table.is_writable:
             raise UserNotRegistered("The users table has columns that this service cannot fill.")
-        await self._database.fetch(users.INSERT_USER, user_id=user_id, email=_placeholder_email(user_id))
+        await self._database.fetch(INSERT_USER_IF_ABSENT, user_id=user_id, email=_placeholder_email(user_id))
         return True
+
+
+def register_user_reference(database: Database, table: Table) -> None:
+    """Make a violation of the table's foreign key to `users` raise `UserNotRegistered`."""
+    for constraint in table.foreign_key_constraints:
+        if constraint.referred_table is USERS:
+            database.register_violation(str(constraint.name), _user_not_registered)
+
+
+def _user_not_registered() -> UserNotRegistered:
+    return UserNotRegistered("The token's user is not in this database.")
 
 
 async def _users_table(connection: Connection) -> UsersTable:
@@ -117,9 +142,9 @@ async def _users_table(connection: Connection) -> UsersTable:
 
 
 def _placeholder_email(user_id: str) -> str:
-    """Return an address that no mail reaches (RFC 2606 §2), different for each user.
+    """Return an undeliverable address (RFC 2606 §2), different for each user.
 
-    An id may hold characters that an address may not, and more of them than the 64 octets of a local part
-    (RFC 5321 §4.5.3.1.1); 64 is also the length of the digest.
+    An id may have characters that an address must not have, and more than the 64 octets of a local part
+    (RFC 5321 §4.5.3.1.1); the digest has 64.
     """
     return f"{sha256(user_id.encode()).hexdigest()}@users.invalid"

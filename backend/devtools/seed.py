@@ -13,6 +13,7 @@ from backend.platform.auth.principal import Principal
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.dsn import check_dsns
+from backend.platform.postgres.idempotency import IdempotencyStore
 from backend.schemas.task import TaskCreate
 from backend.schemas.task_page import TaskQuery
 from backend.services.task_service import TaskService
@@ -51,7 +52,8 @@ async def _seed(settings: Settings, users: int, tasks: int) -> int:
         database = Database(settings, url)
         await database.start()
         stack.push_async_callback(database.stop)
-        service = TaskService(TaskRepository(database), UserRepository(database, settings.users_table_owner))
+        user_repository = UserRepository(database, settings.users_table_owner)
+        service = TaskService(TaskRepository(database), user_repository, IdempotencyStore(database))
         return sum([await _add_missing_tasks(service, number, tasks) for number in range(users)])
 
 

@@ -1,7 +1,7 @@
 """Errors that every service of this kind has; `platform/http/problem_details.py` maps them to HTTP statuses."""
 
 import sys
-from typing import ClassVar, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from backend.platform.service_name import SERVICE_NAME
 
@@ -17,7 +17,9 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "InvalidValue",
+    "PathUserMismatch",
     "PreconditionFailed",
+    "ResourceNotFound",
     "SigningKeysUnavailable",
     "exit_with",
 ]
@@ -40,10 +42,10 @@ class DomainError(Exception):
         detail: One sentence for the caller. It never holds a secret, a token or a task's text.
     """
 
-    code: ClassVar[str]
+    code: str
     """Stable identifier, the tail of the problem's `type`."""
 
-    title: ClassVar[str]
+    title: str
     """The same short summary for every occurrence of this error."""
 
     def __init__(self, detail: str) -> None:
@@ -63,6 +65,27 @@ class SigningKeysUnavailable(DomainError):
 
     code = "signing-keys-unavailable"
     title = "Signing keys unavailable"
+
+
+class PathUserMismatch(DomainError):
+    """The path names another user than the token does."""
+
+    code = "not-owner"
+    title = "Not your data"
+
+
+class ResourceNotFound(DomainError):
+    """The user has no such resource; another user's resource is the same to the caller.
+
+    Args:
+        resource: What it is, in the singular, such as `task`.
+        number: Its id.
+    """
+
+    def __init__(self, resource: str, number: int) -> None:
+        super().__init__(f"You have no {resource} {number}.")
+        self.code = f"{resource}-not-found"
+        self.title = f"{resource.capitalize()} not found"
 
 
 class PreconditionFailed(DomainError):

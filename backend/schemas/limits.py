@@ -1,4 +1,4 @@
-"""Limits of the contract, which no deployment may change: the tables enforce the same ones."""
+"""Limits of the HTTP contract, which no deployment changes; the tables enforce the same limits."""
 
 from typing import Final
 

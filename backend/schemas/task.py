@@ -1,9 +1,8 @@
-"""What a task looks like on the wire: the input of a write, and the answer."""
+"""Request and response bodies of a task."""
 
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 
-import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -11,15 +10,16 @@ from pydantic import (
     Field,
     StrictBool,
     StringConstraints,
+    model_validator,
 )
 
 from backend.schemas.limits import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
 
-__all__ = ["TaskCreate", "TaskResponse", "TaskRow", "TaskUpdate", "VersionedTask", "reject_nul"]
+__all__ = ["TaskCreate", "TaskResponse", "TaskUpdate", "reject_nul"]
 
 
 def reject_nul(text: str) -> str:
-    """Refuse U+0000, which PostgreSQL cannot store."""
+    """Reject U+0000, which PostgreSQL cannot store."""
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
     return text
@@ -42,7 +42,7 @@ Description = Annotated[
 
 
 def omit_default(schema: dict[str, Any]) -> None:
-    """Keep the default out of OpenAPI: a field left out stays as it is, which no default can say."""
+    """Remove the default from OpenAPI: an omitted field keeps its value, which no default expresses."""
     del schema["default"]
 
 
@@ -61,12 +61,18 @@ class TaskUpdate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    # Never null themselves: the default only marks what was left out (`model_fields_set`).
+    # The defaults only mark omitted fields (`model_fields_set`); `title` and `completed` are never null.
     title: Title = Field(default=cast("str", None), json_schema_extra=omit_default)
     description: Description | None = Field(
         default=None, json_schema_extra=omit_default, description="null removes it."
     )
     completed: StrictBool = Field(default=cast("bool", None), json_schema_extra=omit_default)
+
+    @model_validator(mode="after")
+    def _require_a_field(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"must have at least one of {', '.join(type(self).model_fields)}")
+        return self
 
 
 class TaskResponse(BaseModel):
@@ -93,26 +99,3 @@ class TaskResponse(BaseModel):
     completed: bool
     created_at: datetime
     updated_at: datetime
-
-
-class TaskRow(msgspec.Struct, frozen=True, gc=False):
-    """A task as read from the database and written as JSON, once.
-
-    The fields are those of `TaskResponse` in its order (a contract test holds the two
-    together): encoding these costs a fifth of validating and dumping the Pydantic model.
-    """
-
-    id: int
-    user_id: str
-    title: str
-    description: str | None
-    completed: bool
-    created_at: datetime
-    updated_at: datetime
-
-
-class VersionedTask(msgspec.Struct, frozen=True, gc=False):
-    """A task with the version from which its ETag is made."""
-
-    task: TaskRow
-    version: int

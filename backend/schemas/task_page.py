@@ -1,24 +1,36 @@
-"""The list of tasks on the wire: what can be asked for, and a page of the answer."""
+"""Query parameters and response body of the list of tasks."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from backend.platform.http.canonical_int import CANONICAL_INT
-from backend.schemas.task import TaskResponse, TaskRow, reject_nul
+from backend.platform.postgres.keyset import TEXT_KEY, TIME_KEY, SortKey
+from backend.platform.postgres.list_query import Order
+from backend.schemas.task import TaskResponse, reject_nul
 
-__all__ = ["LIMIT_MAX", "Order", "Position", "Sort", "Status", "TaskPage", "TaskPageRecord", "TaskQuery"]
+__all__ = ["LIMIT_MAX", "SORT_KEYS", "Filter", "Order", "Sort", "Status", "TaskPage", "TaskQuery"]
 
 LIMIT_MAX = 200
 
+SORT_KEYS: Final[Mapping[str, SortKey]] = {
+    "created_at": TIME_KEY,
+    "updated_at": TIME_KEY,
+    "title": TEXT_KEY,
+}
+"""The columns by which the list is sorted; `id` breaks ties. Indexes, statements and cursors use this table."""
+
 Status = Literal["all", "pending", "completed"]
-Sort = Literal["created_at", "updated_at", "title"]
-Order = Literal["asc", "desc"]
+Filter = Literal["completed", "search"]
+if TYPE_CHECKING:
+    Sort = str
+else:
+    Sort = Literal[tuple(SORT_KEYS)]
 
 
 class TaskQuery(BaseModel):
-    """The parameters of a list. An unknown one is refused, so that a typo is noticed."""
+    """The query parameters of a list. An unknown one is rejected, so that a typo is noticed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,24 +50,25 @@ class TaskQuery(BaseModel):
     )
 
     @property
-    def completed(self) -> bool | None:
-        """The value of `completed` that is asked for, None for either."""
-        return None if self.status == "all" else self.status == "completed"
+    def filters(self) -> dict[Filter, Any]:
+        """The value of each active filter."""
+        filters: dict[Filter, Any] = {}
+        if self.status != "all":
+            filters["completed"] = self.status == "completed"
+        if self.search:
+            filters["search"] = self.search
+        return filters
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The parameters that must be the same for every page of a list."""
+        return {name: value for name, value in self if name not in {"limit", "cursor"}}
 
     @model_validator(mode="after")
     def _default_order(self) -> Self:
         if self.order is None:
-            self.order = "asc" if self.sort == "title" else "desc"
+            self.order = SORT_KEYS[self.sort].default_order
         return self
-
-
-class Position(msgspec.Struct, frozen=True):
-    """The place of one task in an ordered list: its sort key, and its id where keys are equal."""
-
-    key: str | int
-    """The title, or the time in microseconds since 1970."""
-
-    id: int
 
 
 class TaskPage(BaseModel):
@@ -64,11 +77,3 @@ class TaskPage(BaseModel):
     tasks: list[TaskResponse]
     count: int = Field(description="How many tasks this page has.", ge=0, le=LIMIT_MAX)
     next_cursor: str | None = Field(description="Ask for the next page with it; null on the last page.")
-
-
-class TaskPageRecord(msgspec.Struct, frozen=True):
-    """A page as it is written as JSON; the fields are those of `TaskPage`."""
-
-    tasks: list[TaskRow]
-    count: int
-    next_cursor: str | None

@@ -1,61 +1,58 @@
-"""What the services need of the data layer; unit tests give them repositories in memory."""
+"""What the services need of the data layer; unit tests implement these protocols in memory."""
+# ruff: noqa: D102 - the implementations document the methods
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from backend.models.task import TaskRow, VersionedTask
 from backend.platform.concurrency.precondition import Precondition
-from backend.schemas.task import TaskCreate, TaskRow, TaskUpdate, VersionedTask
-from backend.schemas.task_page import Position, TaskQuery
+from backend.platform.postgres.list_query import ListQuery
+from backend.platform.postgres.statement import Connection
+from backend.schemas.task import TaskCreate, TaskUpdate
+from backend.schemas.task_page import Filter
 
-__all__ = ["TaskRepositoryProtocol", "UserRepositoryProtocol"]
+__all__ = ["IdempotencyStoreProtocol", "TaskRepositoryProtocol", "UserRepositoryProtocol"]
 
 
 class TaskRepositoryProtocol(Protocol):
-    """Stores tasks; `backend.db.task_repository.TaskRepository` is the one of production."""
+    """Implemented by `backend.db.task_repository.TaskRepository`, which documents the methods."""
 
-    async def list(
-        self, user_id: str, query: TaskQuery, /, *, after: Position | None, row_count: int
-    ) -> list[TaskRow]:
-        """Return up to `row_count` tasks in the query's order, those behind `after` only."""
-        ...
+    async def list(self, user_id: str, query: ListQuery[Filter], /) -> list[TaskRow]: ...
 
-    async def get(self, user_id: str, task_id: int, /) -> VersionedTask | None:
-        """Return the task, or None where this user has no such task."""
-        ...
+    async def get(self, user_id: str, task_id: int, /) -> VersionedTask | None: ...
 
-    async def version(self, user_id: str, task_id: int, /) -> int | None:
-        """Return the task's version, or None where this user has no such task."""
-        ...
+    async def version(self, user_id: str, task_id: int, /) -> int | None: ...
 
-    async def create(self, user_id: str, new: TaskCreate, /) -> VersionedTask:
-        """Write a new task."""
-        ...
-
-    async def create_idempotent(
-        self, user_id: str, new: TaskCreate, key: str, /
-    ) -> tuple[VersionedTask, bool]:
-        """Write a new task once for each idempotency key; tell whether it is new."""
-        ...
+    async def create(
+        self, user_id: str, new: TaskCreate, /, connection: Connection | None = None
+    ) -> VersionedTask: ...
 
     async def update(
         self, user_id: str, task_id: int, change: TaskUpdate, precondition: Precondition, /
-    ) -> VersionedTask | None:
-        """Change the fields that `change` has, or return None where no task meets all of it."""
-        ...
+    ) -> VersionedTask | None: ...
 
-    async def complete(
+    async def toggle_completed(
         self, user_id: str, task_id: int, precondition: Precondition, /
-    ) -> VersionedTask | None:
-        """Flip `completed`, or return None where no task meets all of it."""
-        ...
+    ) -> VersionedTask | None: ...
 
-    async def delete(self, user_id: str, task_id: int, precondition: Precondition, /) -> bool:
-        """Delete the task and tell whether there was one that meets all of it."""
-        ...
+    async def delete(self, user_id: str, task_id: int, precondition: Precondition, /) -> bool: ...
 
 
 class UserRepositoryProtocol(Protocol):
-    """Stores users; `backend.db.user_repository.UserRepository` is the one of production."""
+    """Implemented by `backend.db.user_repository.UserRepository`."""
 
-    async def ensure_user(self, user_id: str, /) -> bool:
-        """Write the missing row of a user; return False where the table is the frontend's."""
-        ...
+    async def ensure_user(self, user_id: str, /) -> bool: ...
+
+
+class IdempotencyStoreProtocol(Protocol):
+    """Implemented by `backend.platform.postgres.idempotency.IdempotencyStore`."""
+
+    async def run[Result](
+        self,
+        user_id: str,
+        key: str,
+        fingerprint: bytes,
+        create: Callable[[Connection], Awaitable[Result]],
+        result_type: type[Result],
+        /,
+    ) -> tuple[Result, bool]: ...

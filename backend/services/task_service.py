@@ -1,35 +1,60 @@
-"""The rules of tasks; knows no HTTP and no SQL."""
+"""The rules of tasks, without HTTP and SQL."""
 
+from functools import partial
+from hashlib import sha256
 from typing import NoReturn
 
-from backend.errors import TaskNotFound, UserNotRegistered
+import msgspec
+
+from backend.models.task import TaskRow, VersionedTask
 from backend.platform.auth.principal import Principal
 from backend.platform.concurrency.precondition import Precondition
-from backend.platform.errors import InvalidToken, PreconditionFailed
+from backend.platform.errors import PreconditionFailed, ResourceNotFound
 from backend.platform.observability.tracing import service_span
-from backend.schemas.task import TaskCreate, TaskUpdate, VersionedTask
-from backend.schemas.task_page import TaskPageRecord, TaskQuery
-from backend.services.cursor import decode_cursor, encode_cursor
+from backend.platform.postgres.cursor import decode_cursor, encode_cursor
+from backend.platform.postgres.list_query import Keyset, ListQuery
+from backend.schemas.task import TaskCreate, TaskUpdate
+from backend.schemas.task_page import SORT_KEYS, TaskQuery
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
-from backend.services.repositories import TaskRepositoryProtocol, UserRepositoryProtocol
+from backend.services.registration import with_user_row
+from backend.services.repositories import (
+    IdempotencyStoreProtocol,
+    TaskRepositoryProtocol,
+    UserRepositoryProtocol,
+)
 
-__all__ = ["TaskService"]
+__all__ = ["TaskPageRecord", "TaskService"]
+
+
+class TaskPageRecord(msgspec.Struct, frozen=True):
+    """A page as it is encoded as JSON; the fields are those of `TaskPage`."""
+
+    tasks: list[TaskRow]
+    count: int
+    next_cursor: str | None
 
 
 class TaskService:
-    """What a user can do with their tasks.
+    """The operations of a user on their own tasks.
 
-    Every method takes the owner, whose tasks alone it sees; another user's task is as
-    absent as one that never was.
+    Every method takes the owner and sees the owner's tasks only. Another user's task is not found, like a
+    task that does not exist.
 
     Args:
-        repository: Where tasks are kept.
-        users: Where the users are whom tasks refer to.
+        repository: The tasks.
+        users: The users that tasks reference.
+        idempotency: The results of keyed creations.
     """
 
-    def __init__(self, repository: TaskRepositoryProtocol, users: UserRepositoryProtocol) -> None:
+    def __init__(
+        self,
+        repository: TaskRepositoryProtocol,
+        users: UserRepositoryProtocol,
+        idempotency: IdempotencyStoreProtocol,
+    ) -> None:
         self._repository = repository
         self._users = users
+        self._idempotency = idempotency
 
     async def list(self, owner: Principal, query: TaskQuery) -> TaskPageRecord:
         """Return one page.
@@ -38,94 +63,95 @@ class TaskService:
             InvalidInput: The cursor is not one of this list.
         """
         with service_span("list tasks"):
-            after = decode_cursor(query.cursor, owner.user_id, query) if query.cursor else None
-            # One more than asked for tells whether there is a next page.
-            found = await self._repository.list(owner.user_id, query, after=after, row_count=query.limit + 1)
+            sort_key, scope = SORT_KEYS[query.sort], query.scope
+            after = decode_cursor(query.cursor, sort_key, owner.user_id, scope) if query.cursor else None
+            # One row more than requested shows whether there is a next page.
+            found = await self._repository.list(
+                owner.user_id,
+                ListQuery(query.filters, query.sort, query.order or "desc", after, query.limit + 1),
+            )
             tasks = found[: query.limit]
-            has_more = len(found) > query.limit
-            next_cursor = encode_cursor(tasks[-1], owner.user_id, query) if has_more else None
+            next_cursor = None
+            if len(found) > query.limit:
+                last = Keyset(getattr(tasks[-1], query.sort), tasks[-1].id)
+                next_cursor = encode_cursor(last, sort_key, owner.user_id, scope)
             return TaskPageRecord(tasks, len(tasks), next_cursor)
 
     async def get(self, owner: Principal, task_id: int, precondition: Precondition) -> VersionedTask:
         """Return the task.
 
         Raises:
-            TaskNotFound: The owner has no such task.
+            ResourceNotFound: The owner has no such task.
             PreconditionFailed: `If-Match` names other versions.
         """
         with service_span("get task"):
             stored = await self._repository.get(owner.user_id, task_id)
             if stored is None:
-                raise _not_found(task_id)
+                raise ResourceNotFound("task", task_id)
             if precondition.fails_if_match(stored.version):
-                raise _changed()
+                raise _stale()
             return stored
 
     async def create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> VersionedTask:
         """Write a new task, once for each idempotency key.
 
         Raises:
-            IdempotencyKeyInProgress, IdempotencyKeyReused: See `TaskRepository.create_idempotent`.
-            InvalidToken: The frontend, whose table `users` is, has no such user any more.
-            UserNotRegistered: The owner has no row in `users` and it cannot be written.
+            IdempotencyKeyInProgress, IdempotencyKeyReused: See `IdempotencyStore.run`.
+            InvalidToken, UserNotRegistered: See `with_user_row`.
         """
         with service_span("create task"):
-            try:
-                return await self._create(owner, new, idempotency_key)
-            except UserNotRegistered:
-                # The first task of a user whom the frontend keeps elsewhere, or a deleted user's token.
-                if not await self._users.ensure_user(owner.user_id):
-                    raise InvalidToken("The token's user does not exist.") from None
-                return await self._create(owner, new, idempotency_key)
+            write = partial(self._create, owner.user_id, new, idempotency_key)
+            stored, is_new = await with_user_row(self._users, owner.user_id, write)
+            if is_new:  # a replayed result is no second task
+                tasks_created.inc()
+            return stored
 
     async def update(
         self, owner: Principal, task_id: int, change: TaskUpdate, precondition: Precondition
     ) -> VersionedTask:
-        """Change the fields that `change` has.
+        """Change the fields that are set in `change`.
 
         Raises:
-            TaskNotFound: The owner has no such task.
-            PreconditionFailed: It is at another version.
+            ResourceNotFound: The owner has no such task.
+            PreconditionFailed: The task is at another version.
         """
         with service_span("update task"):
             stored = await self._repository.update(owner.user_id, task_id, change, precondition)
-            return stored or await self._refuse(owner, task_id, precondition)
+            return stored or await self._raise_not_found_or_stale(owner, task_id, precondition)
 
-    async def complete(self, owner: Principal, task_id: int, precondition: Precondition) -> VersionedTask:
-        """Flip `completed`. Raises as `update` does."""
+    async def toggle_completed(
+        self, owner: Principal, task_id: int, precondition: Precondition
+    ) -> VersionedTask:
+        """Flip `completed`. Raises the errors of `update`."""
         with service_span("complete task"):
-            stored = await self._repository.complete(owner.user_id, task_id, precondition)
-            stored = stored or await self._refuse(owner, task_id, precondition)
+            stored = await self._repository.toggle_completed(owner.user_id, task_id, precondition)
+            stored = stored or await self._raise_not_found_or_stale(owner, task_id, precondition)
             if stored.task.completed:
                 tasks_completed.inc()
             return stored
 
     async def delete(self, owner: Principal, task_id: int, precondition: Precondition) -> None:
-        """Delete the task. Raises as `update` does."""
+        """Delete the task. Raises the errors of `update`."""
         with service_span("delete task"):
             if not await self._repository.delete(owner.user_id, task_id, precondition):
-                await self._refuse(owner, task_id, precondition)
+                await self._raise_not_found_or_stale(owner, task_id, precondition)
             tasks_deleted.inc()
 
-    async def _create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> VersionedTask:
-        if idempotency_key is None:
-            stored, is_new = await self._repository.create(owner.user_id, new), True
-        else:
-            stored, is_new = await self._repository.create_idempotent(owner.user_id, new, idempotency_key)
-        if is_new:  # a replayed answer is no second task
-            tasks_created.inc()
-        return stored
+    async def _create(self, user_id: str, new: TaskCreate, key: str | None) -> tuple[VersionedTask, bool]:
+        if key is None:
+            return await self._repository.create(user_id, new), True
+        fingerprint = sha256(new.model_dump_json().encode()).digest()
+        write = partial(self._repository.create, user_id, new)
+        return await self._idempotency.run(user_id, key, fingerprint, write, VersionedTask)
 
-    async def _refuse(self, owner: Principal, task_id: int, precondition: Precondition) -> NoReturn:
-        """Say why nothing was written: no task, or not at the version asked for."""
+    async def _raise_not_found_or_stale(
+        self, owner: Principal, task_id: int, precondition: Precondition
+    ) -> NoReturn:
+        """Raise the reason why nothing was written: no such task, or another version."""
         if precondition.is_unconditional or await self._repository.version(owner.user_id, task_id) is None:
-            raise _not_found(task_id)
-        raise _changed()
+            raise ResourceNotFound("task", task_id)
+        raise _stale()
 
 
-def _not_found(task_id: int) -> TaskNotFound:
-    return TaskNotFound(f"You have no task {task_id}.")
-
-
-def _changed() -> PreconditionFailed:
+def _stale() -> PreconditionFailed:
     return PreconditionFailed("The task is not at the version you asked for. Read it again, then decide.")

@@ -21,7 +21,7 @@ __all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
 USERS = 200
 TASKS_PER_USER = 60
 _SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "max_connections": "200", "jit": "off"}
-_LIST = select_page("created_at", "desc", filtered=False, searching=False, continued=False).sql
+_LIST = select_page("created_at", "desc", frozenset()).sql
 _SCRIPTS = {
     "list": (_LIST, ("('user-' || :user::text)", "51")),
     "get": (GET.sql, ("('user-' || :user::text)", f"((:user::bigint - 1) * {TASKS_PER_USER} + 1)")),

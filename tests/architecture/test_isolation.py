@@ -1,77 +1,61 @@
-"""Every statement carries the user. Statements are discovered, so that a new one is checked without being listed here."""
+"""Every statement has the user in its WHERE clause. Statements are discovered, so that each new one is checked."""
 
 import ast
+import importlib
 import inspect
-import pkgutil
 import re
-import runpy
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import chain, combinations, product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from sqlalchemy import Column, Delete, Insert, Select, Table, Update, delete, insert, select, true, update
 from sqlalchemy.sql import ClauseElement, operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
 
-import backend.db
+import backend
+from backend.db.schema import SCHEMA
 from backend.models.task import TASKS
 from backend.models.user import USERS
-from backend.platform.postgres import statement as statement_module
-from backend.platform.postgres.statement import Statement
+from backend.platform.postgres.statement import CompiledStatement
+from backend.schemas.task_page import SORT_KEYS
 
-ROOT = Path(backend.db.__path__[0]).parent
-
-
-class Made(NamedTuple):
-    """A statement and the expression that it was compiled from."""
-
-    name: str
-    expression: ClauseElement
-    parameters: frozenset[str]
+ROOT = Path(backend.__path__[0])
 
 
-def made_by(module: str) -> list[Made]:
-    """Run a module's code again and return every statement that it makes, at once or by a function."""
-    made: list[Made] = []
-
-    class Recorded(Statement):
-        def __init__(self, name: str, expression: ClauseElement) -> None:
-            super().__init__(name, expression)
-            made.append(Made(name, expression, self.parameters))
-
-    original = statement_module.Statement
-    statement_module.Statement = Recorded  # type: ignore[misc]  # modules import it by this name
-    try:
-        names = runpy.run_path(str(ROOT / "db" / f"{module.rpartition('.')[2]}.py"), run_name=module)
-        for value in list(names.values()):
-            if callable(value) and getattr(value, "__module__", None) == module:
-                call_with_all_arguments(value)
-    finally:
-        statement_module.Statement = original  # type: ignore[misc]
-    return made
+def statements() -> Iterator[CompiledStatement]:
+    """Yield every statement of each module that constructs one: module constants, and results of functions."""
+    for path in sorted(ROOT.rglob("*.py")):
+        if "CompiledStatement(" not in path.read_text():
+            continue
+        module = importlib.import_module(".".join(path.relative_to(ROOT.parent).with_suffix("").parts))
+        for value in vars(module).values():
+            if isinstance(value, CompiledStatement):
+                yield value
+            elif callable(value) and getattr(value, "__module__", None) == module.__name__:
+                yield from results(value)
 
 
-def call_with_all_arguments(function: Callable[..., Any]) -> None:
-    """Call a function that returns a statement with each combination of its arguments."""
+def results(function: Callable[..., Any]) -> Iterator[CompiledStatement]:
+    """Yield the result of a function that returns a statement, for each combination of its arguments."""
     hints = get_type_hints(inspect.unwrap(function)) if not inspect.isclass(function) else {}
-    result = hints.pop("return", None)
-    if not (inspect.isclass(result) and issubclass(result, Statement)):
+    if hints.pop("return", None) is not CompiledStatement:
         return
-    choices = []
-    for name, hint in hints.items():
-        assert hint is bool or get_origin(hint) is Literal, f"{function}: {name} has no finite set of values"
-        choices.append((False, True) if hint is bool else get_args(hint))
+    choices = [list(arguments(hint)) for hint in hints.values()]
+    assert all(choices), f"{function}: an argument has no finite set of values"
     for values in product(*choices):
-        function(**dict(zip(hints, values, strict=True)))
+        yield function(**dict(zip(hints, values, strict=True)))
 
 
-def all_statements() -> Iterator[Made]:
-    for module in pkgutil.iter_modules(backend.db.__path__, "backend.db."):
-        source = Path(backend.db.__path__[0], module.name.rpartition(".")[2] + ".py")
-        if source.exists() and "Statement(" in source.read_text() and module.name != Statement.__module__:
-            yield from made_by(module.name)
+def arguments(hint: Any) -> Iterator[Any]:
+    """Yield each value of a Literal, or each set of the values of a frozenset of a Literal."""
+    if get_origin(hint) is frozenset:
+        values = get_args(get_args(hint)[0])
+        sizes = range(len(values) + 1)
+        yield from map(frozenset, chain.from_iterable(combinations(values, size) for size in sizes))
+    else:
+        yield from get_args(hint)
 
 
 def user_column(table: Table) -> Column[Any] | None:
@@ -127,20 +111,20 @@ def faults(expression: ClauseElement) -> Iterator[str]:
                     yield f"reads {table} of other users"
 
 
-STATEMENTS = list(all_statements())
+STATEMENTS = list(statements())
 
 
-@pytest.mark.parametrize("made", STATEMENTS, ids=lambda made: made.name)
-def test_every_statement_is_of_one_user(made: Made) -> None:
-    assert "user_id" in made.parameters
-    assert list(faults(made.expression)) == []
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
+def test_every_statement_is_of_one_user(statement: CompiledStatement) -> None:
+    assert "user_id" in statement.parameters
+    assert list(faults(statement.expression)) == []
 
 
 def test_statements_that_are_made_on_first_use_are_found() -> None:
-    names = [made.name for made in STATEMENTS]
-    # Three sorts, two orders, and two of each: filtered, continued, searching.
-    assert names.count("select near tasks") == 3 * 2 * 2 * 2
-    assert names.count("select tasks") == 3 * 2 * 2 * 2 * 2
+    names = [statement.name for statement in STATEMENTS]
+    # Each sort and order, with each set of: completed, search, after.
+    assert names.count("search tasks (window)") == len(SORT_KEYS) * 2 * 2**3
+    assert names.count("select tasks") == len(SORT_KEYS) * 2 * 2**3
     assert {"insert task", "insert user", "delete idempotency keys"} <= set(names)
 
 
@@ -176,7 +160,7 @@ def test_a_statement_without_the_user_is_detected(expression: ClauseElement) -> 
 
 
 def test_statements_are_made_where_they_are_found() -> None:
-    """At the top level of a module of `backend.db`, or in a function there that returns a statement."""
+    """At the top level of a module, or in a top-level function that returns a statement."""
     for path in ROOT.rglob("*.py"):
         tree = ast.parse(path.read_text())
         functions = [
@@ -186,19 +170,18 @@ def test_statements_are_made_where_they_are_found() -> None:
             id(inner)
             for function in tree.body
             if isinstance(function, ast.FunctionDef)
-            and ast.unparse(function.returns or ast.Constant(0)) == "Statement"
+            and ast.unparse(function.returns or ast.Constant(0)) == "CompiledStatement"
             for inner in ast.walk(function)
         }
         for function in functions:
             for node in ast.walk(function):
-                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Statement"):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == "CompiledStatement":
                     assert id(node) in allowed, f"{path}:{node.lineno}"
 
 
 def test_no_sql_text_names_the_tables_of_users() -> None:
-    tables = re.compile(
-        r'\b(FROM|INTO|UPDATE|JOIN|TABLE)\s+"?(tasks|users|idempotency_keys)\b', re.IGNORECASE
-    )
+    names = "|".join({table.name for table in SCHEMA.tables} | {USERS.name})
+    tables = re.compile(rf'\b(FROM|INTO|UPDATE|JOIN|TABLE)\s+"?({names})\b', re.IGNORECASE)
     for path in ROOT.rglob("*.py"):
         if "migrations" in path.parts:
             continue

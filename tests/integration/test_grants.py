@@ -18,6 +18,7 @@ from backend.platform.postgres.rollout import migrate_with_retry, wait_until_mig
 from backend.platform.postgres.schema import SchemaState
 from backend.platform.postgres.schema_inspection import inspect_schema_at
 from tests.support.database import Server
+from tests.support.routes import example_path
 from tests.support.service import RunningService, User, running_service, service_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
@@ -65,6 +66,10 @@ def role_of(url: str) -> str:
     return urlsplit(url).netloc.partition("@")[0]
 
 
+def example(operation: dict[str, Any]) -> Any:
+    return operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+
+
 async def call_every_operation(service: RunningService, user: User) -> None:
     """Send each request that the OpenAPI document describes, with its own example."""
     operations: list[tuple[str, str, dict[str, Any]]] = [
@@ -75,9 +80,13 @@ async def call_every_operation(service: RunningService, user: User) -> None:
     ]
     assert len(operations) >= 7
     for method, template, operation in sorted(operations, key=lambda each: each[0] == "DELETE"):
-        task = await user.create()
-        path = template.format(user_id=user.id, task_id=task["id"])
-        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        collection = "/".join(template.split("/")[:4])
+        new = await user.client.post(
+            collection.format(user_id=user.id),
+            json=example(service.app.openapi()["paths"][collection]["post"]),
+        )
+        path = example_path(template, user.id, new.json()["id"])
+        body = example(operation)
         for headers in [{}, {"Idempotency-Key": uuid4().hex}] if method == "POST" else [{}]:
             answer = await user.client.request(method, path, json=body, headers=headers)
             assert answer.status_code < 300, (method, path, answer.text)

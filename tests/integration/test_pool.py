@@ -8,11 +8,11 @@ import sqlalchemy
 from asyncpg import Record
 
 from backend.platform.postgres.database import Database
-from backend.platform.postgres.statement import Connection, Statement
+from backend.platform.postgres.statement import CompiledStatement, Connection
 from tests.support.service import service_settings
 
 
-class NotedStatement(Statement):
+class NotedStatement(CompiledStatement):
     """A statement that tells when it got its connection."""
 
     __slots__ = ("begun", "number")

@@ -14,9 +14,17 @@ import asyncpg
 import pytest
 
 from backend.db.schema import SCHEMA
-from backend.db.task_statements import COMPLETE, GET, INSERT, UPDATE, search_window, select_page
+from backend.db.task_statements import (
+    GET,
+    INSERT,
+    TOGGLE_COMPLETED,
+    UPDATE,
+    Condition,
+    search_window,
+    select_page,
+)
 from backend.platform.postgres.migration import migrate
-from backend.platform.postgres.statement import Statement
+from backend.platform.postgres.statement import CompiledStatement
 from backend.schemas.task_page import Order, Sort
 from tests.support.kept_cluster import kept_cluster
 
@@ -29,8 +37,10 @@ PAGE = 51
 MOST_PAGES = 51 + 12
 # Posting lists of a dozen trigrams at the most, instead of tens of thousands of pages of rows.
 MOST_SEARCH_PAGES = 400
-BOTH = (False, True)
-VARIANTS = list(product(get_args(Sort), get_args(Order), BOTH, BOTH))
+CONDITIONS: list[frozenset[Condition]] = [
+    frozenset(each) for each in ((), ("completed",), ("after",), ("completed", "after"))
+]
+VARIANTS = list(product(get_args(Sort), get_args(Order), CONDITIONS))
 
 type Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -96,7 +106,9 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-async def explain(connection: Connection, statement: Statement, mode: str, **values: Any) -> dict[str, Any]:
+async def explain(
+    connection: Connection, statement: CompiledStatement, mode: str, **values: Any
+) -> dict[str, Any]:
     """Run the very SQL as a prepared statement and return the plan that PostgreSQL took."""
     parameters = statement._parameters
     await connection.execute(f"SET plan_cache_mode = {mode}")
@@ -123,15 +135,15 @@ async def deep_position(connection: Connection, sort: Sort) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-@pytest.mark.parametrize(("sort", "order", "filtered", "continued"), VARIANTS)
+@pytest.mark.parametrize(("sort", "order", "conditions"), VARIANTS)
 async def test_page_is_read_in_order_from_an_index(
-    large: Connection, sort: Sort, order: Order, mode: str, *, filtered: bool, continued: bool
+    large: Connection, sort: Sort, order: Order, conditions: frozenset[Condition], mode: str
 ) -> None:
-    statement = select_page(sort, order, filtered=filtered, searching=False, continued=continued)
+    statement = select_page(sort, order, conditions)
     values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE}
-    if filtered:
+    if "completed" in conditions:
         values["completed"] = False  # the rare ones, between a million others
-    if continued:
+    if "after" in conditions:
         values |= await deep_position(large, sort)
     plan = await explain(large, statement, mode, **values)
     assert {node["Node Type"] for node in nodes(plan)} <= {"Limit", "Index Scan"}
@@ -152,8 +164,10 @@ async def test_one_task_costs_the_same_for_both_users(large: Connection) -> None
     assert costs[SMALL] <= 12
 
 
-@pytest.mark.parametrize("statement", [INSERT, UPDATE, COMPLETE], ids=lambda statement: statement.name)
-async def test_a_write_costs_the_same_for_both_users(large: Connection, statement: Statement) -> None:
+@pytest.mark.parametrize(
+    "statement", [INSERT, UPDATE, TOGGLE_COMPLETED], ids=lambda statement: statement.name
+)
+async def test_a_write_costs_the_same_for_both_users(large: Connection, statement: CompiledStatement) -> None:
     changed = {"title": "Buy milk", "description": None, "completed": False}
     values = changed | dict.fromkeys(("set_title", "set_description", "set_completed"), True)
     values |= {"required": None, "excluded": None, "if_none_match_any": False}
@@ -178,8 +192,8 @@ async def test_a_write_costs_the_same_for_both_users(large: Connection, statemen
     assert costs[LARGE] <= 1.3 * costs[SMALL]
 
 
-async def test_cursor_in_the_future_or_past_reads_no_more_rows(large: Connection) -> None:
-    statement = select_page("created_at", "desc", filtered=False, searching=False, continued=True)
+async def test_position_in_the_future_or_past_reads_no_more(large: Connection) -> None:
+    statement = select_page("created_at", "desc", frozenset({"after"}))
     for time in (datetime.now(UTC) - timedelta(days=36500), datetime.now(UTC) + timedelta(days=36500)):
         values = {"user_id": LARGE, "row_count": PAGE, "after_key": time, "after_id": 1}
         plan = await explain(large, statement, "force_generic_plan", **values)
@@ -191,15 +205,15 @@ NEAR_ROWS = 100
 
 @pytest.mark.parametrize("pattern", ["%no such text%", "%a%"])
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-@pytest.mark.parametrize(("sort", "order", "filtered", "continued"), VARIANTS)
-async def test_search_window_reads_the_next_tasks_in_order_and_no_more(
-    large: Connection, sort: Sort, order: Order, mode: str, pattern: str, *, filtered: bool, continued: bool
+@pytest.mark.parametrize(("sort", "order", "conditions"), VARIANTS)
+async def test_near_search_reads_the_next_tasks_in_order_and_no_more(
+    large: Connection, sort: Sort, order: Order, *, conditions: frozenset[Condition], mode: str, pattern: str
 ) -> None:
-    statement = search_window(sort, order, filtered=filtered, continued=continued)
-    values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE, "pattern": pattern}
-    if filtered:
+    statement = search_window(sort, order, conditions)
+    values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE, "search": pattern}
+    if "completed" in conditions:
         values["completed"] = False
-    if continued:
+    if "after" in conditions:
         values |= await deep_position(large, sort)
     plan = await explain(large, statement, mode, **values)
     assert {node["Node Type"] for node in nodes(plan)} <= {
@@ -223,8 +237,8 @@ RARE, COMMON = f"%{hashlib.md5(b'777777', usedforsecurity=False).hexdigest()[:12
 async def test_search_does_not_read_the_whole_history(
     large: Connection, sort: Sort, pattern: str, found: int
 ) -> None:
-    statement = select_page(sort, "desc", filtered=False, searching=True, continued=False)
-    values = {"user_id": LARGE, "row_count": PAGE, "pattern": pattern}
+    statement = select_page(sort, "desc", frozenset({"search"}))
+    values = {"user_id": LARGE, "row_count": PAGE, "search": pattern}
     # As `Database.fetch(custom_plan=True)` asks for.
     plan = await explain(large, statement, "force_custom_plan", **values)
     print(f"search for {pattern} by {sort}: {pages(plan)} pages")
@@ -232,9 +246,9 @@ async def test_search_does_not_read_the_whole_history(
     assert pages(plan) <= MOST_SEARCH_PAGES
 
 
-async def test_search_of_a_user_with_few_tasks_takes_one_statement(large: Connection) -> None:
-    statement = select_page("created_at", "desc", filtered=False, searching=True, continued=False)
-    values = {"user_id": SMALL, "row_count": PAGE, "pattern": COMMON}
+async def test_a_user_with_few_tasks_is_searched_at_once(large: Connection) -> None:
+    statement = select_page("created_at", "desc", frozenset({"search"}))
+    values = {"user_id": SMALL, "row_count": PAGE, "search": COMMON}
     plan = await explain(large, statement, "force_custom_plan", **values)
     assert plan["Actual Rows"] == 9  # ten md5 sums, of which one has no "a"
     assert pages(plan) <= 20

@@ -1,4 +1,4 @@
-"""Runs migrations on asyncpg, one at a time: behind a lock, each in a transaction of its own."""
+"""Alembic's environment: runs migrations on asyncpg, one process at a time, each in its own transaction."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
-from backend.platform.postgres import idempotency_key  # noqa: F401 - they fill the metadata
+from backend.db.schema import SCHEMA
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.connection_parameters import ConnectionParameters
 from backend.platform.postgres.dsn import migration_parameters, parse_dsn
@@ -20,7 +20,7 @@ from backend.platform.settings.base import load
 from backend.platform.settings.database import DatabaseSettings
 
 LOCK_KEY = 7_267_118_534_120_771_001
-"""Of the advisory lock that lets one migration run at a time; any number will do, as long as it stays."""
+"""Key of the advisory lock that serializes migrations; any number that never changes."""
 
 CONNECT_SECONDS = 60.0
 LOCK_WAIT_SECONDS = 300.0
@@ -29,18 +29,17 @@ STATEMENT_TIMEOUT = "10min"
 
 
 def include_object(item: Any, name: str | None, type_: str, _reflected: bool, _compared: Any) -> bool:  # noqa: FBT001 - Alembic's signature
-    """Leave Better Auth's tables out of every comparison, and `users` too, which is theirs to alter."""
+    """Exclude the tables of other applications from every comparison; among them is `users`."""
     if type_ == "index":
-        # A reflected expression has lost its collation, so it always looks changed; tests/integration has these.
+        # A reflected expression has no collation, so it always looks changed; tests/integration compares these.
         return all(isinstance(expression, Column) for expression in item.expressions)
-    return type_ != "table" or (name != "users" and name in SQLModel.metadata.tables)
+    return type_ != "table" or name in {table.name for table in SCHEMA.tables}
 
 
 def acquire_migration_lock(connection: Connection) -> None:
     """Wait until no other migration runs."""
     give_up_at = time.monotonic() + LOCK_WAIT_SECONDS
-    # Asking again and again: a statement that waits would hold a snapshot, for the end of which the other's
-    # CREATE INDEX CONCURRENTLY waits in turn.
+    # Polls: a blocking pg_advisory_lock holds a snapshot that CREATE INDEX CONCURRENTLY waits for.
     while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")):
         connection.rollback()
         if time.monotonic() > give_up_at:
@@ -49,9 +48,9 @@ def acquire_migration_lock(connection: Connection) -> None:
 
 
 def run(connection: Connection) -> None:
-    """Run the migrations that are asked for."""
+    """Run the requested migrations."""
     acquire_migration_lock(connection)
-    # A statement that waits for a lock makes every query behind it wait too: rather fail and try again.
+    # A statement that waits for a lock blocks every later query: fail instead, and try again.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.commit()
@@ -67,7 +66,7 @@ def run(connection: Connection) -> None:
 
 
 async def run_online() -> None:
-    """Connect to the database that is asked for, or to the embedded one."""
+    """Connect to the configured database, or to the embedded one."""
     async with AsyncExitStack() as stack:
         parameters: ConnectionParameters | None = context.config.attributes.get("parameters")
         if parameters is None:

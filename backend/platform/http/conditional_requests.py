@@ -1,4 +1,4 @@
-"""Entity tags: from a task's version to `ETag`, and from `If-Match` and `If-None-Match` to versions (RFC 9110 §13)."""
+"""Conditional requests: versions as `ETag`, and `If-Match` and `If-None-Match` as versions (RFC 9110 §13)."""
 
 import re
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ _VERSION = re.compile(r"v([1-9][0-9]{0,17})")
 
 
 def etag(version: int) -> str:
-    """Return the strong entity tag of a task at this version."""
+    """Return the strong entity tag of a version."""
     return f'"v{version}"'
 
 
 def parse_preconditions(headers: Headers) -> Precondition:
-    """Read what the request asks of the task's version.
+    """Return the precondition of a request.
 
-    A tag that is none of ours simply names no version.
+    A tag in another format names no version.
 
     Raises:
         InvalidInput: A header is neither `*` nor a list of entity tags.

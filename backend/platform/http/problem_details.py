@@ -26,7 +26,9 @@ from backend.platform.errors import (
     InvalidInput,
     InvalidToken,
     InvalidValue,
+    PathUserMismatch,
     PreconditionFailed,
+    ResourceNotFound,
     SigningKeysUnavailable,
 )
 from backend.platform.service_name import SERVICE_NAME
@@ -45,8 +47,8 @@ __all__ = [
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = f"urn:{SERVICE_NAME}:problem:"
-_MOST_ERRORS: Final = 20
-"""Of one answer: a body of many unknown fields must not make one that is many times as large."""
+_MAX_ERRORS: Final = 20
+"""Maximum errors in a response: a body of many unknown fields must not cause a response many times its size."""
 
 _RETRY_AFTER: Final = {"Retry-After": "2"}
 
@@ -56,6 +58,8 @@ type StatusByError = Mapping[type[DomainError], tuple[HTTPStatus, Mapping[str, s
 STATUS_BY_ERROR: Final[StatusByError] = {
     InvalidToken: (HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
     SigningKeysUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
+    PathUserMismatch: (HTTPStatus.FORBIDDEN, {}),
+    ResourceNotFound: (HTTPStatus.NOT_FOUND, {}),
     PreconditionFailed: (HTTPStatus.PRECONDITION_FAILED, {}),
     InvalidInput: (HTTPStatus.UNPROCESSABLE_CONTENT, {}),
     IdempotencyKeyReused: (HTTPStatus.UNPROCESSABLE_CONTENT, {}),
@@ -63,18 +67,18 @@ STATUS_BY_ERROR: Final[StatusByError] = {
     ConcurrentUpdate: (HTTPStatus.CONFLICT, {"Retry-After": "1"}),
     DatabaseUnavailable: (HTTPStatus.SERVICE_UNAVAILABLE, _RETRY_AFTER),
     DatabaseTimeout: (HTTPStatus.GATEWAY_TIMEOUT, _RETRY_AFTER),
-    # Not 503: RFC 9110 §15.6.4 has that for what a delay likely alleviates, and clients then try again.
+    # Not 503: by RFC 9110 §15.6.4 a delay likely alleviates that condition, and clients try again.
     DatabaseMisconfigured: (HTTPStatus.INTERNAL_SERVER_ERROR, {}),
 }
 
 
 class HttpError(Exception):
-    """What only HTTP knows of: a body too large, too slow, or of the wrong type.
+    """An error of HTTP itself: a body that is too large, too slow, or of the wrong type.
 
     Args:
         status: 400, 408, 413 or 415.
         detail: One sentence for the caller.
-        headers: Sent besides the usual ones.
+        headers: Additional response headers.
     """
 
     def __init__(self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -87,12 +91,12 @@ class HttpError(Exception):
 def problem_response(
     scope: Scope, error: DomainError | HttpError, statuses: StatusByError = STATUS_BY_ERROR
 ) -> Response:
-    """Return the response to an error; it can be sent as an ASGI application.
+    """Return the response to an error, which is also an ASGI application.
 
     Args:
-        scope: The request's, for `instance` and `request_id`.
-        error: What went wrong.
-        statuses: Has the class of every `DomainError` that can be given.
+        scope: ASGI scope of the request, for `instance` and `request_id`.
+        error: The error.
+        statuses: Contains the class of every possible `DomainError`.
     """
     if isinstance(error, HttpError):
         return _problem(scope, error.status, error.detail, headers=error.headers)
@@ -104,28 +108,28 @@ def problem_response(
 
 
 def internal_error_response(scope: Scope) -> Response:
-    """Return the 500 that says nothing of its cause but the request's id."""
+    """Return the 500 response, which names the request's id but not the cause."""
     detail = "Something went wrong here. The request_id leads to the log."
     return _problem(scope, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
 
 
-def validation_error(errors: Iterable[ErrorDetails], place: str = "") -> InvalidInput:
-    """Turn Pydantic's errors into ours, without the input, which need not be fit for JSON.
+def validation_error(errors: Iterable[ErrorDetails], prefix: str = "") -> InvalidInput:
+    """Convert Pydantic's errors, without the input, which JSON may be unable to represent.
 
     Args:
         errors: At least one.
-        place: What their locations are relative to, such as `/body`.
+        prefix: JSON pointer to which their locations are relative, such as `/body`.
     """
-    told = islice(errors, _MOST_ERRORS)
-    return InvalidInput(*(InvalidValue(place + _pointer(error["loc"]), _sentence(error)) for error in told))
+    first = islice(errors, _MAX_ERRORS)
+    return InvalidInput(*(InvalidValue(prefix + _pointer(error["loc"]), _sentence(error)) for error in first))
 
 
 def register_exception_handlers(app: FastAPI, statuses: StatusByError) -> None:
     """Make the application respond to every error with problem details (RFC 9457).
 
     Args:
-        app: Gets the exception handlers.
-        statuses: Those of the application's own errors; the platform's are known.
+        app: The application.
+        statuses: The statuses of its own errors; those of the platform are known.
     """
     all_statuses = {**STATUS_BY_ERROR, **statuses}
 
@@ -142,12 +146,12 @@ def register_exception_handlers(app: FastAPI, statuses: StatusByError) -> None:
         status = HTTPStatus(error.status_code)
         headers = dict(error.headers or {})
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            # Starlette names the methods of the first route that matches only.
+            # Starlette names the methods of the first matching route only.
             headers["Allow"] = ", ".join(_methods(app, request.scope))
         return _problem(request.scope, status, status.description or status.phrase, headers=headers)
 
     async def on_disconnect(request: Request, _error: Exception) -> Response:
-        # Nobody hears it; but it is the client's failure, and must not count as ours.
+        # No client reads it; the metrics count it as an error of the client.
         gone = HttpError(HTTPStatus.BAD_REQUEST, "The body ended before it was complete.")
         return problem_response(request.scope, gone)
 
@@ -169,7 +173,7 @@ def _problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     body: dict[str, Any] = {
-        # RFC 9457 §4.2.1: about:blank is for a problem that its status says all about.
+        # RFC 9457 §4.2.1: about:blank adds nothing to the meaning of the status.
         "type": f"{TYPE_PREFIX}{code}" if code else "about:blank",
         "title": title or status.phrase,
         "status": status.value,
@@ -193,16 +197,16 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _methods(app: FastAPI, scope: Scope) -> list[str]:
-    """Return the methods that the path answers; HEAD wherever GET is (`HeadMiddleware`)."""
-    # A mounted application changes the root path of the scope, and matches every method; here it serves files.
+    """Return the methods that the path supports, HEAD wherever GET is (`HeadMiddleware`)."""
+    # A mounted application changes the root path of the scope and matches every method; here it serves files.
     root_path = scope.get("app_root_path", scope.get("root_path", ""))
 
-    def is_answered(method: str) -> bool:
+    def is_supported(method: str) -> bool:
         trial = {**scope, "root_path": root_path, "method": method}
         return any(
             route.matches(trial)[0] is Match.FULL and (method == "GET" or not isinstance(route, Mount))
             for route in app.router.routes
         )
 
-    methods = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if is_answered(method)]
+    methods = [method for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if is_supported(method)]
     return ["GET", "HEAD", *methods[1:]] if "GET" in methods else methods

@@ -1,4 +1,4 @@
-"""The shape of every error answer (RFC 9457)."""
+"""The body of every error response (RFC 9457)."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

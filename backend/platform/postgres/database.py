@@ -1,4 +1,4 @@
-"""The database as the repository sees it: statements run on a pool of connections, failures in the domain's words."""
+"""The database for repositories: runs statements on a connection pool and translates errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from backend.platform.postgres.connection_parameters import ConnectionParameters
 from backend.platform.postgres.dsn import parse_dsn, service_parameters
 from backend.platform.postgres.error_translation import is_connection_lost, is_retriable_conflict, translate
 from backend.platform.postgres.pool import ConnectionPool
-from backend.platform.postgres.statement import Connection, Statement
+from backend.platform.postgres.statement import CompiledStatement, Connection
 from backend.platform.postgres.timestamptz_codec import register_codec
 from backend.platform.postgres.transaction import server_settings, transaction
 from backend.platform.settings.database import DatabaseSettings
@@ -29,9 +29,9 @@ from backend.platform.settings.database import DatabaseSettings
 __all__ = ["Database"]
 
 _CLIENT_MARGIN_SECONDS = 1.0
-"""How much longer than the server's own limit we wait: only for a connection that has gone silent."""
+"""The client's time limit exceeds the server's by this much, so that it applies to a silent connection only."""
 
-_REPLAN = "SET LOCAL plan_cache_mode = force_custom_plan;"
+_CUSTOM_PLAN = "SET LOCAL plan_cache_mode = force_custom_plan;"
 
 _log = structlog.get_logger()
 
@@ -39,12 +39,12 @@ _log = structlog.get_logger()
 class Database:
     """A pool of asyncpg connections to one PostgreSQL.
 
-    A connection is held for the length of a statement or of a transaction, never while an
-    answer is made. No session state is ever set, so connections are not reset between uses.
+    A connection is acquired for one statement or one transaction, never while a response is built.
+    No statement sets session state, so connections are not reset between uses.
 
     Args:
-        settings: Addresses, sizes and time limits.
-        url: Overrides the settings' address; used for the embedded PostgreSQL.
+        settings: Connection parameters, pool sizes and time limits.
+        url: Overrides the URL of the settings; used for the embedded PostgreSQL.
     """
 
     def __init__(self, settings: DatabaseSettings, url: str | None = None) -> None:
@@ -53,15 +53,14 @@ class Database:
         self._pool: ConnectionPool | None = None
         self._through_pooler = False
         self._role: str | None = None
-        # Begins each transaction.
         self._begin = "BEGIN;"
         self._violations: dict[str, Callable[[], DomainError]] = {}
 
     async def start(self) -> None:
-        """Open the pool. A database that is away is no error: requests answer 503 until it is there.
+        """Open the pool. An unreachable database is no error: requests get 503 until it is reachable.
 
         Raises:
-            ConfigurationError: The address is not a PostgreSQL URL.
+            ConfigurationError: The URL is not a PostgreSQL URL.
         """
         parameters = self._parameters()
         if parameters.ignores_channel_binding:
@@ -83,66 +82,67 @@ class Database:
         await self._warm_up(self._pool)
 
     async def stop(self) -> None:
-        """Close every connection; those in use get a second to end."""
+        """Close every connection, after up to 1 s for those in use."""
         if self._pool is not None:
             await self._pool.close()
 
     @property
     def pool(self) -> ConnectionPool:
-        """The started pool; only its sizes are for others to read."""
+        """The started pool; other modules only read its sizes."""
         if self._pool is None:
             raise DatabaseUnavailable("The service is still starting.")
         return self._pool
 
     def register_violation(self, constraint: str, error: Callable[[], DomainError]) -> None:
-        """Give a constraint's violation a name of the domain.
+        """Register the domain error that reports the violation of a constraint.
 
         Args:
-            constraint: Its name in the database.
-            error: Makes the error to raise instead.
+            constraint: The constraint's name in the database.
+            error: Creates the error.
         """
         self._violations[constraint] = error
 
     async def fetch(
         self,
-        statement: Statement,
+        statement: CompiledStatement,
         *,
+        connection: Connection | None = None,
         retry_on_disconnect: bool = False,
         custom_plan: bool = False,
         **values: Any,
     ) -> list[asyncpg.Record]:
-        """Run one statement, which is its own transaction.
+        """Run one statement in a transaction of its own, or in an open one.
 
         Args:
-            statement: What to run.
-            retry_on_disconnect: The statement only reads, so it is run again when its connection was lost.
-            custom_plan: The best plan depends on the values, so none is kept; costs two round trips more.
+            statement: The statement.
+            connection: Connection of an open `transaction`; None acquires one. The other options need None.
+            retry_on_disconnect: Run again after a lost connection; for statements that only read.
+            custom_plan: Plan for these values, where the best plan depends on them; costs two round trips.
             values: The statement's parameters.
 
-        Returns:
-            Its rows.
-
         Raises:
-            DomainError: See `failures.translate`.
+            DomainError: See `error_translation.translate`; untranslated errors in an open transaction.
         """
+        if connection is not None:
+            return await statement.fetch(connection, values)
 
         async def work(connection: Connection) -> list[asyncpg.Record]:
             return await statement.fetch(connection, values)
 
         begin = self._begin if self._through_pooler else None
         if custom_plan:
-            begin = self._begin + _REPLAN
+            begin = self._begin + _CUSTOM_PLAN
         return await self._run(work, begin=begin, retry_on_disconnect=retry_on_disconnect)
 
     async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
         """Run several statements in one transaction, committed before this returns.
 
         Args:
-            work: Called with the open transaction; called once more when a concurrent
-                transaction made PostgreSQL roll this one back.
+            work: Called with the transaction's connection; called once more after PostgreSQL rolled
+                the transaction back because of a concurrent one.
 
         Raises:
-            DomainError: What `work` raised, or see `failures.translate`; rolled back.
+            DomainError: Error of `work`, or see `error_translation.translate`; rolled back.
         """
         return await self._run(work, begin=self._begin, retry_on_disconnect=False)
 
@@ -171,7 +171,7 @@ class Database:
             async with transaction(connection, begin):
                 return await work(connection)
         except TimeoutError:
-            # The server may still be at it, or be gone without a word: no more use of this connection.
+            # The server may still run the statement, or be unreachable: do not use this connection again.
             connection.terminate()
             raise
         except asyncio.CancelledError:
@@ -188,13 +188,13 @@ class Database:
             observe_connection_timeout()
             raise DatabaseUnavailable("No database connection was free in time. Try again later.") from error
         except Exception as error:
-            # Here and not where statements fail: to connect again at once would only double the wait.
+            # Translated here: a retry in `_run` would only double the wait.
             raise self._domain_error(error) from error
         observe_connection_wait(perf_counter() - started)
         return connection
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        """Open a connection to the address in force now, which a rotated secret changes."""
+        """Open a connection with the current parameters, which a rotated secret changes."""
         settings = self._settings
         try:
             connection = await open_connection(
@@ -206,7 +206,7 @@ class Database:
             self._role = getattr(connection.get_settings(), "session_authorization", None)
             await register_codec(connection)
         except BaseException:
-            # Also when the wait for it is given up: to a silent server nothing else ends it.
+            # Includes a cancelled attempt: a silent server never ends it.
             observe_connection_failure()
             raise
         return connection
@@ -217,7 +217,7 @@ class Database:
         return service_parameters(self._settings)
 
     async def _warm_up(self, pool: ConnectionPool) -> None:
-        """Open the first connections, so that the first requests need not."""
+        """Open the first connections, so that the first requests do not wait for them."""
         size = self._settings.database_pool_prewarm_size
         opened = await asyncio.gather(*(pool.acquire() for _ in range(size)), return_exceptions=True)
         failures = [each for each in opened if isinstance(each, BaseException)]
@@ -232,7 +232,7 @@ class Database:
             )
 
     def _domain_error(self, error: Exception) -> Exception:
-        """Return the error to raise instead, and log what an operator can act on."""
+        """Return the domain error to raise, and log the failures that an operator can act on."""
         if violation := self._violations.get(getattr(error, "constraint_name", None) or ""):
             return violation()
         failure = translate(error)

@@ -1,10 +1,11 @@
-"""A statement: a typed SQLAlchemy expression, compiled once, run on a bare asyncpg connection."""
+"""Compiled statements: a typed SQLAlchemy expression, compiled once, run on a bare asyncpg connection."""
 
 from __future__ import annotations
 
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sqlalchemy import BindParameter, bindparam
 from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 
 from backend.platform.observability.metrics import observe_statement
@@ -14,33 +15,44 @@ if TYPE_CHECKING:
     from asyncpg import Record
     from sqlalchemy.sql import ClauseElement
 
-__all__ = ["Connection", "Statement"]
+__all__ = ["CompiledStatement", "Connection", "parameter"]
 
 _DIALECT = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 class Connection(Protocol):
-    """What a statement needs of an asyncpg connection, pooled or not."""
+    """The part of an asyncpg connection that a statement uses, pooled or not."""
 
     async def fetch(self, query: str, *args: Any) -> list[Record]:
         """Run the query and return its rows."""
 
 
-class Statement:
-    """SQL with its parameters in order.
-
-    Compiling at import costs a request nothing; through SQLAlchemy's engine the same statement
-    takes twice to four times the time (docs/decisions/0004-statements-on-asyncpg.md).
+def parameter(name: str, type_: Any) -> BindParameter[Any]:
+    """Return a parameter of a statement, which needs a value at each call.
 
     Args:
-        name: What the statement does, such as `select tasks`; the span and the metric carry it.
-        expression: The statement; what varies is a `bindparam` with a name of its own.
+        name: The name under which `CompiledStatement.fetch` gets the value.
+        type_: SQLAlchemy type, such as that of the column (`TABLE.c.title.type`).
+    """
+    return bindparam(name, type_=type_, required=True)
+
+
+class CompiledStatement:
+    """SQL with its parameters in order.
+
+    The expression is compiled once, at import or on first use. Through SQLAlchemy's engine the same
+    statement takes two to four times as long (docs/decisions/0004-statements-on-asyncpg.md).
+
+    Args:
+        name: Describes the statement, such as `select tasks`; the label of its span and metric.
+        expression: The statement; each varying value is a `parameter`.
     """
 
-    __slots__ = ("_constants", "_parameters", "name", "sql")
+    __slots__ = ("_constants", "_parameters", "expression", "name", "sql")
 
     def __init__(self, name: str, expression: ClauseElement) -> None:
         compiled: Any = expression.compile(dialect=_DIALECT)
+        self.expression = expression
         self.name = name
         self.sql: str = compiled.string
         self._parameters: tuple[str, ...] = tuple(compiled.positiontup)
@@ -50,21 +62,21 @@ class Statement:
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The names that `fetch` must be given."""
+        """The names of the values that `fetch` needs."""
         return frozenset(self._parameters) - self._constants.keys()
 
     async def fetch(self, connection: Connection, values: dict[str, Any]) -> list[Record]:
         """Run the statement.
 
         Args:
-            connection: Where to run it.
+            connection: The connection to run it on.
             values: A value for each of `parameters`.
 
         Returns:
             The rows.
 
         Raises:
-            asyncpg.PostgresError, OSError, TimeoutError: As asyncpg does.
+            asyncpg.PostgresError, OSError, TimeoutError: Errors of asyncpg, untranslated.
         """
         values = self._constants | values
         arguments = [values[name] for name in self._parameters]

@@ -13,7 +13,9 @@ from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
 from backend.platform.auth.principal import Principal
 from backend.platform.http import problem_details
+from backend.platform.http.resources import add_routers
 from backend.platform.postgres.database import Database
+from backend.platform.postgres.idempotency import IdempotencyStore
 from backend.services.task_service import TaskService
 
 __all__ = ["app"]
@@ -26,7 +28,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     database = Database(settings)
     await database.start()
     app.state.task_service = TaskService(
-        TaskRepository(database), UserRepository(database, settings.users_table_owner)
+        TaskRepository(database),
+        UserRepository(database, settings.users_table_owner),
+        IdempotencyStore(database),
     )
     yield
     await database.stop()
@@ -47,6 +51,6 @@ class BelieveThePath:
 
 # The principal comes from a middleware: direct routes know no overrides of dependencies.
 app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
-app.router.routes[:0] = tasks.router.routes
+add_routers(app, [tasks.router])
 app.state.inject_fault = None
 problem_details.register_exception_handlers(app, {})

@@ -9,12 +9,12 @@ import msgspec
 from fastapi import FastAPI, Response
 
 from backend.db.task_statements import GET, select_page
-from backend.schemas.task import TaskRow
-from backend.schemas.task_page import TaskPageRecord
+from backend.models.task import TaskRow
+from backend.services.task_service import TaskPageRecord
 
 __all__ = ["app"]
 
-_LIST = select_page("created_at", "desc", filtered=False, searching=False, continued=False).sql
+_LIST = select_page("created_at", "desc", frozenset()).sql
 _PAGE = 50
 
 

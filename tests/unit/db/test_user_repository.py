@@ -5,11 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from backend.db import user_statements
-from backend.db.user_repository import UserRepository, UsersTable, UsersTableOwner
+from backend.db.user_repository import INSERT_USER_IF_ABSENT, UserRepository, UsersTable, UsersTableOwner
 from backend.errors import UserNotRegistered
 from backend.platform.postgres.database import Database
-from backend.platform.postgres.statement import Statement
+from backend.platform.postgres.statement import CompiledStatement
 
 OURS = {
     "id": True,
@@ -63,8 +62,8 @@ class FakeDatabase:
 
         return await work(Connection())
 
-    async def fetch(self, statement: Statement, **values: Any) -> list[Any]:
-        assert statement is user_statements.INSERT_USER
+    async def fetch(self, statement: CompiledStatement, **values: Any) -> list[Any]:
+        assert statement is INSERT_USER_IF_ABSENT
         self.written.append(values)
         return []
 

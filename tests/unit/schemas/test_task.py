@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from backend.models.task import TaskRow
 from backend.platform.http.canonical_int import CANONICAL_INT
-from backend.schemas.task import TaskCreate, TaskResponse, TaskRow, TaskUpdate
-from backend.schemas.task_page import TaskPage, TaskPageRecord
+from backend.schemas.task import TaskCreate, TaskResponse, TaskUpdate
+from backend.schemas.task_page import TaskPage
+from backend.services.task_service import TaskPageRecord
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy wants naive bounds

@@ -2,17 +2,26 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import Counter
 
-from backend.errors import TaskNotFound, UserNotRegistered
+from backend.errors import UserNotRegistered
+from backend.models.task import TaskRow, VersionedTask
 from backend.platform.auth.principal import Principal
 from backend.platform.concurrency.precondition import Precondition
-from backend.platform.errors import DomainError, InvalidInput, InvalidToken, PreconditionFailed
-from backend.schemas.task import TaskCreate, TaskRow, TaskUpdate, VersionedTask
-from backend.schemas.task_page import Position, TaskQuery
+from backend.platform.errors import (
+    DomainError,
+    InvalidInput,
+    InvalidToken,
+    PreconditionFailed,
+    ResourceNotFound,
+)
+from backend.platform.postgres.list_query import ListQuery
+from backend.platform.postgres.statement import Connection
+from backend.schemas.task import TaskCreate, TaskUpdate
+from backend.schemas.task_page import Filter, TaskQuery
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.services.task_service import TaskService
 
@@ -28,21 +37,19 @@ def stored(task_id: int = 1, *, completed: bool = False) -> VersionedTask:
 
 
 class FakeRepository:
-    """Answers what it is told to, and remembers what it was asked."""
+    """Stands for the repositories and the idempotency store, and records the calls."""
 
     def __init__(self, *, present: bool = True, registered: bool = True, row_count: int = 0) -> None:
         self.present = present
         self.registered = registered
         self.row_count = row_count
-        self.keys: dict[str, VersionedTask] = {}
+        self.keys: dict[str, Any] = {}
         self.calls: list[str] = []
         self.asked: dict[str, Any] = {}
 
-    async def list(
-        self, _user: str, _query: TaskQuery, *, after: Position | None, row_count: int
-    ) -> list[TaskRow]:
-        self.asked = {"after": after, "row_count": row_count}
-        return [stored(number).task for number in range(self.row_count, 0, -1)][:row_count]
+    async def list(self, _user: str, query: ListQuery[Filter]) -> list[TaskRow]:
+        self.asked = {"after": query.after, "row_count": query.limit}
+        return [stored(number).task for number in range(self.row_count, 0, -1)][: query.limit]
 
     async def get(self, _user: str, _task_id: int) -> VersionedTask | None:
         return stored() if self.present else None
@@ -51,16 +58,23 @@ class FakeRepository:
         self.calls.append("version")
         return 1 if self.present else None
 
-    async def create(self, _user: str, _new: TaskCreate) -> VersionedTask:
+    async def create(self, _user: str, _new: TaskCreate, _connection: object = None) -> VersionedTask:
         self.calls.append("create")
         if not self.registered:
             raise UserNotRegistered("There is no such user.")
         return stored()
 
-    async def create_idempotent(self, user: str, new: TaskCreate, key: str) -> tuple[VersionedTask, bool]:
+    async def run[Result](
+        self,
+        _user: str,
+        key: str,
+        _fingerprint: bytes,
+        create: Callable[[Connection], Awaitable[Result]],
+        _result_type: type[Result],
+    ) -> tuple[Result, bool]:
         if key in self.keys:
             return self.keys[key], False
-        self.keys[key] = await self.create(user, new)
+        self.keys[key] = await create(cast("Connection", None))
         return self.keys[key], True
 
     async def ensure_user(self, user_id: str) -> bool:
@@ -73,7 +87,7 @@ class FakeRepository:
     ) -> VersionedTask | None:
         return stored() if self.present and not asked.fails_if_match(1) else None
 
-    async def complete(self, _user: str, task_id: int, asked: Precondition) -> VersionedTask | None:
+    async def toggle_completed(self, _user: str, task_id: int, asked: Precondition) -> VersionedTask | None:
         return stored(completed=task_id == 1) if self.present and not asked.fails_if_match(1) else None
 
     async def delete(self, _user: str, _task_id: int, asked: Precondition) -> bool:
@@ -81,7 +95,7 @@ class FakeRepository:
 
 
 def service_on(repository: FakeRepository) -> TaskService:
-    return TaskService(repository, repository)
+    return TaskService(repository, repository, repository)
 
 
 def count(counter: Counter) -> float:
@@ -131,7 +145,7 @@ async def test_repeated_key_counts_one_task() -> None:
 
 async def test_get_tells_absence_from_another_version() -> None:
     assert await service_on(FakeRepository()).get(ALICE, 1, ANY) == stored()
-    with pytest.raises(TaskNotFound):
+    with pytest.raises(ResourceNotFound):
         await service_on(FakeRepository(present=False)).get(ALICE, 1, VERSION_9)
     with pytest.raises(PreconditionFailed):
         await service_on(FakeRepository()).get(ALICE, 1, VERSION_9)
@@ -139,7 +153,7 @@ async def test_get_tells_absence_from_another_version() -> None:
 
 WRITES: dict[str, Callable[[TaskService, Precondition], Awaitable[object]]] = {
     "update": lambda service, asked: service.update(ALICE, 1, TaskUpdate(title="T"), asked),
-    "complete": lambda service, asked: service.complete(ALICE, 1, asked),
+    "complete": lambda service, asked: service.toggle_completed(ALICE, 1, asked),
     "delete": lambda service, asked: service.delete(ALICE, 1, asked),
 }
 
@@ -148,8 +162,8 @@ WRITES: dict[str, Callable[[TaskService, Precondition], Awaitable[object]]] = {
 @pytest.mark.parametrize(
     ("present", "asked", "error", "looks"),
     [
-        (False, ANY, TaskNotFound, []),  # nothing was asked, so there is nothing to look up
-        (False, VERSION_9, TaskNotFound, ["version"]),
+        (False, ANY, ResourceNotFound, []),  # nothing was asked, so there is nothing to look up
+        (False, VERSION_9, ResourceNotFound, ["version"]),
         (True, VERSION_9, PreconditionFailed, ["version"]),
     ],
 )
@@ -172,8 +186,8 @@ async def test_write_tells_absence_from_another_version(
 async def test_only_a_flip_to_completed_counts() -> None:
     service = service_on(FakeRepository())
     before = count(tasks_completed)
-    assert (await service.complete(ALICE, 1, ANY)).task.completed is True
-    assert (await service.complete(ALICE, 2, ANY)).task.completed is False
+    assert (await service.toggle_completed(ALICE, 1, ANY)).task.completed is True
+    assert (await service.toggle_completed(ALICE, 2, ANY)).task.completed is False
     assert count(tasks_completed) == before + 1
 
 

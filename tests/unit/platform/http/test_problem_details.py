@@ -8,7 +8,7 @@ import pytest
 from backend import errors as application_errors
 from backend.api.errors import STATUS_BY_ERROR as APPLICATION_STATUSES
 from backend.platform import errors
-from backend.platform.errors import DomainError, InvalidInput, InvalidValue
+from backend.platform.errors import DomainError, InvalidInput, InvalidValue, ResourceNotFound
 from backend.platform.http.problem_details import STATUS_BY_ERROR, internal_error_response, problem_response
 
 SCOPE: dict[str, Any] = {"type": "http", "path": "/api/日/tasks", "state": {"request_id": "r1"}}
@@ -21,32 +21,36 @@ ERRORS = [
 
 
 def example(kind: type[DomainError]) -> DomainError:
+    if kind is ResourceNotFound:
+        return ResourceNotFound("task", 1)
     return kind(InvalidValue("/body/title", "is wrong")) if kind is InvalidInput else kind("It went wrong.")
 
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_has_an_answer(kind: type[DomainError]) -> None:
-    answer = problem_response(SCOPE, example(kind), STATUSES)
+    error = example(kind)
+    answer = problem_response(SCOPE, error, STATUSES)
     assert 400 <= answer.status_code < 600
     body = json.loads(bytes(answer.body))
     assert list(body)[:6] == ["type", "title", "status", "detail", "instance", "request_id"]
-    assert (body["type"], body["title"]) == (f"urn:task-service:problem:{kind.code}", kind.title)
+    assert (body["type"], body["title"]) == (f"urn:task-service:problem:{error.code}", error.title)
     assert (body["status"], body["instance"]) == (answer.status_code, "/api/%E6%97%A5/tasks")
     assert ("errors" in body) == (kind is InvalidInput)
 
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_client_is_told_how_to_go_on(kind: type[DomainError]) -> None:
-    answer = problem_response(SCOPE, example(kind), STATUSES)
+    error = example(kind)
+    answer = problem_response(SCOPE, error, STATUSES)
     if answer.status_code == 401:
         assert answer.headers["www-authenticate"] == "Bearer"
     assert ("retry-after" in answer.headers) == (
-        answer.status_code in {503, 504} or kind.code in {"idempotency-key-in-progress", "concurrent-update"}
+        answer.status_code in {503, 504} or error.code in {"idempotency-key-in-progress", "concurrent-update"}
     )
 
 
 def test_codes_are_unique() -> None:
-    assert len({kind.code for kind in ERRORS}) == len(ERRORS) >= 11
+    assert len({example(kind).code for kind in ERRORS}) == len(ERRORS) >= 11
 
 
 def test_unexpected_error_tells_the_id_alone() -> None:

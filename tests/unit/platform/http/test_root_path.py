@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from backend.config import Settings, load_settings
 from backend.devtools.development_token import make_token
 from backend.main import create_app
+from backend.models.task import TaskRow, VersionedTask
 from backend.platform.errors import ConfigurationError
 from backend.platform.observability import tracing
-from backend.schemas.task import TaskRow, VersionedTask
 from tests.support.asgi import Answer, call
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

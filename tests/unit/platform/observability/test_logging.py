@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from backend.config import Settings
-from backend.errors import TaskNotFound
+from backend.errors import UserNotRegistered
 from backend.platform.observability.logging import access_log, configure_logging, request_context
 from tests.support.logs import restored_logging
 
@@ -134,8 +134,8 @@ def test_a_failure_is_logged_by_type_and_place_and_never_by_its_text(
 
 def test_a_domain_error_is_logged_with_its_detail(output: Output) -> None:
     configure_logging(production())
-    structlog.get_logger().error("failed", exc_info=TaskNotFound("No such task."))
-    assert output.lines()[0]["error"] == "backend.errors.TaskNotFound: No such task."
+    structlog.get_logger().error("failed", exc_info=UserNotRegistered("No such user."))
+    assert output.lines()[0]["error"] == "backend.errors.UserNotRegistered: No such user."
 
 
 def test_development_writes_lines_for_people(output: Output) -> None:

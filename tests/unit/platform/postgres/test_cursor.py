@@ -2,17 +2,18 @@
 
 import base64
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.models.task import SORT_KEYS
+from backend.models.task import TASKS, TaskRow
 from backend.platform.errors import InvalidInput
-from backend.schemas.task import TaskRow
-from backend.schemas.task_page import Order, Sort, Status, TaskQuery
-from backend.services.cursor import decode_cursor, encode_cursor
+from backend.platform.postgres import cursor as cursors
+from backend.platform.postgres.list_query import Keyset
+from backend.schemas.task_page import SORT_KEYS, Order, Sort, Status, TaskQuery
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - the strategy wants naive bounds
@@ -44,6 +45,15 @@ TASK = TaskRow(
 )
 
 
+def encode_cursor(task: TaskRow, user_id: str, query: TaskQuery) -> str:
+    last = Keyset(getattr(task, query.sort), task.id)
+    return cursors.encode_cursor(last, SORT_KEYS[query.sort], user_id, query.scope)
+
+
+def decode_cursor(cursor: str, user_id: str, query: TaskQuery) -> Keyset:
+    return cursors.decode_cursor(cursor, SORT_KEYS[query.sort], user_id, query.scope)
+
+
 def microseconds(time: datetime) -> int:
     return (
         (time - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400_000_000
@@ -57,14 +67,26 @@ def test_cursor_names_the_task_that_it_was_made_of(task: TaskRow, user_id: str, 
     cursor = encode_cursor(task, user_id, query)
     assert len(cursor) <= 2048
     assert cursor.isascii()
-    position = decode_cursor(cursor, user_id, query)
-    assert position.id == task.id
     value = getattr(task, query.sort)
-    assert position.key == (microseconds(value) if isinstance(value, datetime) else value)
+    assert decode_cursor(cursor, user_id, query) == Keyset(value, task.id)
+    payload = base64.urlsafe_b64decode(cursor + "==")[8:]
+    key = microseconds(value) if isinstance(value, datetime) else value
+    assert msgspec.msgpack.decode(payload) == [key, task.id]
 
 
 def test_every_sort_has_a_column_to_order_by() -> None:
-    assert set(get_args(Sort)) == set(SORT_KEYS)
+    assert get_args(Sort) == tuple(SORT_KEYS)
+    assert set(SORT_KEYS) <= set(TASKS.c.keys()) & set(TaskRow.__struct_fields__)
+
+
+@pytest.mark.parametrize(("sort", "key"), [("title", 1), ("created_at", "text"), ("created_at", 2**62)])
+def test_key_of_another_type_is_refused(sort: str, key: Any) -> None:
+    """A forged cursor with a valid checksum is rejected before it reaches the database."""
+    query = TaskQuery(sort=sort)
+    payload = msgspec.msgpack.encode([key, 7])
+    forged = cursors._checksum(payload, "alice", query.scope) + payload
+    with pytest.raises(InvalidInput):
+        decode_cursor(base64.urlsafe_b64encode(forged).rstrip(b"=").decode(), "alice", query)
 
 
 @given(st.data())
