@@ -14,6 +14,7 @@ from backend.devtools.embedded_postgres import embedded_postgres
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.migration import migrate
+from backend.schemas.task import TaskCreate
 from deploy.bench.variants import SERVER_CORES
 
 __all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
@@ -22,10 +23,14 @@ USERS = 200
 TASKS_PER_USER = 60
 _SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "max_connections": "200", "jit": "off"}
 _LIST = select_page("created_at", "desc", frozenset()).sql
+_NEW = {"title": "'Buy milk'", "completed": "false"}
 _SCRIPTS = {
     "list": (_LIST, ("('user-' || :user::text)", "51")),
     "get": (GET.sql, ("('user-' || :user::text)", f"((:user::bigint - 1) * {TASKS_PER_USER} + 1)")),
-    "create": (INSERT.sql, ("('user-' || :user::text)", "'Buy milk'", "NULL", "false")),
+    "create": (
+        INSERT.sql,
+        ("('user-' || :user::text)", *(_NEW.get(name, "NULL") for name in TaskCreate.model_fields)),
+    ),
 }
 
 

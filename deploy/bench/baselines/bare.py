@@ -16,7 +16,7 @@ _NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
 def _task(number: int) -> dict[str, Any]:
-    return {
+    return dict.fromkeys(TaskResponse.model_fields) | {
         "id": number,
         "user_id": "user-1",
         "title": f"Buy milk {number}",
