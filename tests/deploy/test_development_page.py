@@ -17,10 +17,23 @@ PAGE = DEVELOPMENT.read_text()
 COMMANDS = [
     line for blocks in shell_blocks(DEVELOPMENT).values() for block in blocks for line in block.splitlines()
 ]
-FIELD = PAGE.partition("\n## Adding a field\n")[2].partition("\n## ")[0]
-PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
-MADE_BY_IT = set(re.findall(r"^--- /dev/null\n\+\+\+ b/(.+)$", PATCH.read_text(), re.MULTILINE))
-FILES = sorted(set(re.findall(r"`((?:backend|deploy|docs|tests|\.github)/[^`]+)`", PAGE)) - MADE_BY_IT)
+FIELD_PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
+RESOURCE_PATCH = ROOT / "docs" / "examples" / "add-a-resource.patch"
+
+
+def section(heading: str) -> str:
+    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def new_files(patch: Path) -> set[str]:
+    return set(re.findall(r"^--- /dev/null\n\+\+\+ b/(.+)$", patch.read_text(), re.MULTILINE))
+
+
+FILES = sorted(
+    set(re.findall(r"`((?:backend|deploy|docs|tests|\.github)/[^`]+)`", PAGE))
+    - new_files(FIELD_PATCH)
+    - new_files(RESOURCE_PATCH)
+)
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("make ")])
@@ -46,10 +59,22 @@ def test_file_is_there(file: str) -> None:
     assert (ROOT / file).exists()
 
 
-def test_page_names_each_file_that_a_new_field_touches() -> None:
-    assert sorted(re.findall(r"`((?:backend|deploy|docs|tests)/[^` ]+)`", FIELD)) == sorted(
-        touched_files(PATCH)
-    )
+@pytest.mark.parametrize(
+    ("heading", "patch"), [("Adding a field", FIELD_PATCH), ("Adding a resource", RESOURCE_PATCH)]
+)
+def test_page_names_each_file_of_the_example(heading: str, patch: Path) -> None:
+    named = re.findall(r"`((?:backend|deploy|docs|tests)/[^` ]+)`", section(heading).partition("\n\n")[2])
+    assert sorted(named) == sorted(touched_files(patch))
+
+
+def test_a_field_is_a_short_patch() -> None:
+    assert len(FIELD_PATCH.read_text().splitlines()) <= 120
+
+
+def test_a_resource_edits_three_files_and_none_of_the_platform() -> None:
+    touched = touched_files(RESOURCE_PATCH)
+    assert [file for file in touched if file.startswith("backend/platform/")] == []
+    assert len(set(touched) - new_files(RESOURCE_PATCH)) <= 3
 
 
 def test_page_names_tests_that_are_there() -> None:

@@ -1,4 +1,4 @@
-"""The worked example of docs/development.md, "Adding a field", holds in a fresh clone."""
+"""The worked examples of docs/development.md, "Adding a field" and "Adding a resource", pass every check in a clone."""
 
 import os
 import re
@@ -14,11 +14,9 @@ from tests.support.pages import touched_files
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PATCH = ROOT / "docs" / "examples" / "add-a-field.patch"
+EXAMPLES = ROOT / "docs" / "examples"
 PROGRAMS = Path(sys.executable).parent
-RENEW = (
-    f"make the example's change by hand, then: git add --all && git diff --cached > {PATCH.relative_to(ROOT)}"
-)
+RENEW = "make the example's change by hand, then: git add --all && git diff --cached --unified=1 > {}"
 
 
 def run(folder: Path, *command: str | Path) -> str:
@@ -38,15 +36,19 @@ def run(folder: Path, *command: str | Path) -> str:
     return result.stdout
 
 
-def test_a_field_is_added_by_the_patch_and_every_check_passes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["add-a-field", "add-a-resource"])
+def test_patch_applies_and_every_check_passes(tmp_path: Path, name: str) -> None:
+    patch = EXAMPLES / f"{name}.patch"
     clone = tmp_path / "clone"
     run(ROOT, "git", "clone", "--quiet", str(ROOT), str(clone))
     if (ROOT / ".mypy_cache").exists():  # mypy then checks what the patch changes
         shutil.copytree(ROOT / ".mypy_cache", clone / ".mypy_cache")
     applied = subprocess.run(
-        ["git", "apply", str(PATCH)], cwd=clone, capture_output=True, text=True, check=False
+        ["git", "apply", str(patch)], cwd=clone, capture_output=True, text=True, check=False
     )
-    assert applied.returncode == 0, f"{applied.stderr}\nThe code has moved on; {RENEW}"
+    assert applied.returncode == 0, (
+        f"{applied.stderr}\nThe code has changed; {RENEW.format(patch.relative_to(ROOT))}"
+    )
     (clone / "docs" / "openapi.json").write_text(run(clone, PROGRAMS / "task-service", "openapi"))
     for check in (
         ("ruff", "check", "."),
@@ -56,11 +58,12 @@ def test_a_field_is_added_by_the_patch_and_every_check_passes(tmp_path: Path) ->
     ):
         run(clone, PROGRAMS / check[0], *check[1:])
     # The migrations' tests run the new one up, down and up again, and compare its result with the model.
-    tests = [file for file in touched_files(PATCH) if file.startswith("tests/")]
+    tests = [file for file in touched_files(patch) if file.startswith("tests/")]
     said = run(
         clone,
         *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
-        *("tests/integration/test_migrations.py", "tests/contract/test_openapi.py", *tests),
+        *("tests/integration/test_migrations.py", "tests/integration/test_grants.py"),
+        *("tests/contract/test_openapi.py", "tests/architecture", *tests),
     )
     assert "failed" not in said
     assert int(re.findall(r"(\d+) passed", said)[-1]) > 100
