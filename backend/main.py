@@ -18,13 +18,12 @@ from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
 from backend.platform.auth.tokens import TokenVerifier
 from backend.platform.errors import ConfigurationError, exit_with
-from backend.platform.http import health, metrics_endpoint, openapi_document
+from backend.platform.http import fast_route, health, metrics_endpoint, openapi_document
 from backend.platform.http.middleware.head import HeadMiddleware
 from backend.platform.http.middleware.request_id import RequestIdMiddleware
 from backend.platform.http.middleware.stack import middleware
 from backend.platform.http.problem_details import register_exception_handlers
 from backend.platform.http.readiness import Readiness
-from backend.platform.http.resources import add_routers
 from backend.platform.observability.logging import configure_logging
 from backend.platform.observability.runtime_metrics import collect_runtime_metrics
 from backend.platform.observability.tracing import configure_tracing
@@ -95,13 +94,15 @@ def create_app(settings: Settings, routers: Iterable[APIRouter] = ROUTERS) -> Fa
         middleware=middleware(settings, verifier, drain, ops),
     )
     app.state.inject_fault = _fault_injection(settings)
-    add_routers(app, routers)
+    for router in routers:
+        app.include_router(router)
     app.include_router(health.public)
     if settings.ops_port is None:
         app.include_router(health.probes)
         app.include_router(metrics_endpoint.router)
     register_exception_handlers(app, STATUS_BY_ERROR)
     openapi_document.install(app)
+    fast_route.install(app)
     return app
 
 

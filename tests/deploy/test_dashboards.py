@@ -12,7 +12,7 @@ import jsonschema  # type: ignore[import-untyped]  # it comes without types
 import pytest
 import yaml
 
-from backend.platform.observability.logging import access_log
+from backend.platform.observability.access_log import access_log
 from tests.support.helm import render, require_helm
 
 ROOT = Path(__file__).parents[2]

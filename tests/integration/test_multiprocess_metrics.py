@@ -19,9 +19,7 @@ import os, sys
 from pathlib import Path
 from backend.platform.observability import exemplars
 from backend.platform.observability import metrics
-from backend.platform.observability.mmap_value import LockFreeMmapValue
 from backend.services import metrics as task_metrics
-LockFreeMmapValue.attach_after_fork(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 for _ in range(int(sys.argv[1])):
     labels = metrics.observe_request("GET", "/api/{user_id}/tasks", 200, 0.02)
     task_metrics.tasks_created.inc()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import structlog
 
-from backend.platform.observability import logging as service_logging
+from backend.platform.observability.access_log import reset_access_log
 
 __all__ = ["restored_logging"]
 
@@ -22,7 +22,7 @@ def restored_logging() -> Iterator[None]:
         yield
     finally:
         structlog.reset_defaults()
-        service_logging._write_access = service_logging._write_unconfigured
+        reset_access_log()
         root.handlers[:] = handlers
         root.setLevel(level)
         for logger in map(logging.getLogger, _CONFIGURED):

@@ -1,117 +1,230 @@
-"""A route that calls its dependencies itself: FastAPI's general solver costs more than the rest of a request."""
+"""Accelerator `fast_route`: calls a route's dependencies without FastAPI's general solver.
 
-from collections.abc import Callable
+Leans on these internals of FastAPI: `fastapi.routing.iter_route_contexts`, the attributes of a route context
+(`dependant`, `path_regex`, `param_convertors`), `fastapi.dependencies.models.Dependant`, and
+`fastapi._compat.ModelField.validate` and `field_annotation_is_scalar`. Where one of them differs, nothing is installed.
+"""
+
+from __future__ import annotations
+
+import inspect
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
-from typing import Any, override
+from typing import TYPE_CHECKING, Any, override
 
-from fastapi import Request
-from fastapi._compat import ModelField
-from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette._utils import get_route_path
-from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.datastructures import QueryParams
+from starlette.routing import BaseRoute, Match, Mount, Route
 
-__all__ = ["FastRoute"]
+from backend.platform.http.route_path import get_route_path
+from backend.platform.settings.fast_paths import fall_back, is_on
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Iterator, Mapping
+
+    from fastapi._compat import ModelField
+    from fastapi.dependencies.models import Dependant
+    from fastapi.routing import RouteContext
+    from starlette.types import Receive, Scope, Send
+
+__all__ = ["FastRoute", "install"]
+
+_ARGUMENTS = "fast_route.arguments"
 
 
-class FastRoute(APIRoute):
-    """An `APIRoute` whose function and dependencies are async, and which returns a `Response`.
+def install(app: FastAPI) -> None:
+    """Put a fast route in front of each route that the application has, where the signature allows it.
 
-    Signatures, validation and OpenAPI are FastAPI's. Its way from a request to the function is made for
-    everything that a signature can ask for; this one knows what ours do, and refuses the rest at the start
-    (docs/decisions/0026-fast-route.md).
+    FastAPI's own routes stay. They serve every request that a fast route declines, and make the OpenAPI document.
 
-    Raises:
-        TypeError: The signature needs what FastAPI's own route alone can do.
+    Args:
+        app: Has all of its routes.
+    """
+    if not is_on("fast_route"):
+        return
+    try:
+        app.router.routes[:0] = list(_fast_routes(app))
+    except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
+        fall_back("fast_route", f"FastAPI's internals differ ({type(error).__name__}: {error})")
+
+
+class FastRoute(BaseRoute):
+    """Serves the requests of one `APIRoute` that need nothing but FastAPI's most common features.
+
+    FastAPI's solver handles every kind of parameter, and opens three exit stacks for each request. This one handles path
+    parameters, one model of query parameters, the request and async dependencies (docs/decisions/0026-fast-route.md).
+    It declines invalid parameters and an application with `dependency_overrides`, so that FastAPI's own route serves them.
     """
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
-        self._calls: list[_Call] = []
-        _append(self._calls, self.dependant)
-        self.app = self._answer
+    def __init__(
+        self, app: FastAPI, route: RouteContext, calls: list[_Call], shadows: list[re.Pattern[str]]
+    ) -> None:
+        self._app = app
+        self._route = route.original_route
+        self._endpoint = route.endpoint
+        self._methods = frozenset(route.methods or ())
+        self._path_regex: re.Pattern[str] = route.path_regex
+        self._convertors: dict[str, Any] = route.param_convertors
+        self._calls = calls
+        self._shadows = shadows
+        self._has_query = any(call.query_param for call in calls)
+        # Fails here if `validate` has another signature.
+        self._arguments(dict.fromkeys(self._convertors, ""), {})
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        # FastAPI looks for much else before it looks at the path, and most requests are another route's.
-        # All of the path: the `$` of Starlette's expression also matches before a newline at the end.
-        if self.path_regex.fullmatch(get_route_path(scope)) is None:
+        """Match a request that this route can serve as FastAPI's own would."""
+        if scope["type"] != "http" or scope["method"] not in self._methods:
             return Match.NONE, {}
-        return super().matches(scope)
+        path = get_route_path(scope)
+        found = self._path_regex.fullmatch(path)
+        if found is None or self._app.dependency_overrides or any(each.match(path) for each in self._shadows):
+            return Match.NONE, {}
+        path_params = {**scope.get("path_params", {})}
+        for name, text in found.groupdict().items():
+            path_params[name] = self._convertors[name].convert(text)
+        query = dict(QueryParams(scope["query_string"])) if self._has_query else {}
+        arguments = self._arguments(path_params, query)
+        if arguments is None:
+            return Match.NONE, {}
+        return Match.FULL, {
+            "endpoint": self._endpoint,
+            "path_params": path_params,
+            "route": self._route,
+            _ARGUMENTS: arguments,
+        }
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    @override
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the dependencies and the endpoint, and send its response."""
         request = Request(scope, receive, send)
         results: list[Any] = []
-        for call in self._calls:
-            results.append(await call.function(**call.arguments(request, results)))
+        for call, arguments in zip(self._calls, scope[_ARGUMENTS], strict=True):
+            for name, index in call.results:
+                arguments[name] = results[index]
+            if call.request_name is not None:
+                arguments[call.request_name] = request
+            results.append(await call.function(**arguments))
         await results[-1](scope, receive, send)
+
+    def _arguments(
+        self, path_params: Mapping[str, Any], query: dict[str, Any]
+    ) -> list[dict[str, Any]] | None:
+        """Return the validated parameters of each call, None where one is invalid."""
+        arguments = []
+        for call in self._calls:
+            values: dict[str, Any] = {}
+            for field in call.path_params:
+                values[field.name], errors = field.validate(
+                    path_params[field.alias], loc=("path", field.alias)
+                )
+                if errors:
+                    return None
+            if call.query_param is not None:
+                values[call.query_param.name], errors = call.query_param.validate(query, loc=("query",))
+                if errors:
+                    return None
+            arguments.append(values)
+        return arguments
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A dependency, or at last the route's own function, and where its arguments come from."""
+    """A dependency, or at last the endpoint, and the sources of its arguments.
+
+    `results` has the argument that takes each earlier result, and the result's index.
+    """
 
     function: Callable[..., Any]
     results: list[tuple[str, int]]
     path_params: list[ModelField]
-    query_params: list[ModelField]
+    query_param: ModelField | None
     request_name: str | None
 
-    def arguments(self, request: Request, results: list[Any]) -> dict[str, Any]:
-        values: dict[str, Any] = {name: results[place] for name, place in self.results}
-        errors: list[Any] = []
-        for field in self.path_params:
-            given = request.scope["path_params"][field.alias]
-            values[field.name], found = field.validate(given, loc=("path", field.alias))
-            errors += found
-        for field in self.query_params:
-            values[field.name], found = field.validate(dict(request.query_params), loc=("query",))
-            errors += found
-        if errors:
-            raise RequestValidationError(errors)
-        if self.request_name is not None:
-            values[self.request_name] = request
-        return values
+
+def _fast_routes(app: FastAPI) -> Iterator[FastRoute]:
+    from fastapi.routing import iter_route_contexts  # noqa: PLC0415 - may be missing
+
+    slow: list[RouteContext] = []
+    for route in iter_route_contexts(app.routes):
+        if not isinstance(route.original_route, (Route, Mount)):
+            return  # it may match any path, and takes precedence over what follows
+        calls: list[_Call] = []
+        is_fast = isinstance(route.original_route, APIRoute) and _returns_response(route)
+        if is_fast and _append(calls, route.dependant):
+            shadows = [each.path_regex for each in slow if _may_overlap(each, route)]
+            yield FastRoute(app, route, calls, shadows)
+        else:
+            slow.append(route)
 
 
-def _append(calls: list[_Call], dependant: Dependant) -> int:
-    """Add a function behind those that it depends on, each of them once, and return its place."""
-    _refuse_unknown(dependant)
-    results = [(each.name, _append(calls, each)) for each in dependant.dependencies]
-    for place, call in enumerate(calls):
-        if call.function is dependant.call:
-            return place
-    calls.append(
-        _Call(
-            dependant.call,  # type: ignore[arg-type]  # a function, as _refuse_unknown saw
-            [(name, place) for name, place in results if name is not None],
-            dependant.path_params,
-            dependant.query_params,
-            dependant.request_param_name,
+def _returns_response(route: RouteContext) -> bool:
+    annotation = (
+        inspect.signature(route.endpoint, eval_str=True).return_annotation if route.endpoint else None
+    )
+    return isinstance(annotation, type) and issubclass(annotation, Response) and route.max_body_size is None
+
+
+def _may_overlap(first: RouteContext, second: RouteContext) -> bool:
+    one, other = ((route.path or "").partition("{")[0] for route in (first, second))
+    return one.startswith(other) or other.startswith(one)
+
+
+def _append(calls: list[_Call], dependant: Dependant) -> bool:
+    """Add a function behind those that it depends on, each of them once; return whether that is possible."""
+    if not _is_supported(dependant):
+        return False
+    results = []
+    for each in dependant.dependencies:
+        if not _append(calls, each):
+            return False
+        if each.name is not None:
+            results.append((each.name, next(i for i, call in enumerate(calls) if call.function is each.call)))
+    if dependant.call is not None and all(call.function is not dependant.call for call in calls):
+        query_param = next(iter(dependant.query_params), None)
+        call = _Call(
+            dependant.call, results, dependant.path_params, query_param, dependant.request_param_name
+        )
+        calls.append(call)
+    return True
+
+
+def _is_supported(dependant: Dependant) -> bool:
+    return (
+        inspect.iscoroutinefunction(dependant.call)
+        and dependant.use_cache
+        and not any(_is_model(field) for field in dependant.path_params)
+        and (
+            not dependant.query_params
+            or (len(dependant.query_params) == 1 and _is_flat(dependant.query_params[0]))
+        )
+        and not (
+            dependant.header_params
+            or dependant.cookie_params
+            or dependant.body_params
+            or dependant.websocket_param_name
+            or dependant.http_connection_param_name
+            or dependant.response_param_name
+            or dependant.background_tasks_param_name
+            or dependant.security_scopes_param_name
+            or dependant.own_oauth_scopes
         )
     )
-    return len(calls) - 1
 
 
-def _refuse_unknown(dependant: Dependant) -> None:
-    query_types = [field.field_info.annotation for field in dependant.query_params]
-    unknown = (
-        not all(isinstance(each, type) and issubclass(each, BaseModel) for each in query_types)
-        or dependant.header_params
-        or dependant.cookie_params
-        or dependant.body_params
-        or dependant.websocket_param_name
-        or dependant.http_connection_param_name
-        or dependant.response_param_name
-        or dependant.background_tasks_param_name
-        or dependant.security_scopes_param_name
-        or not dependant.use_cache
+def _is_model(field: ModelField) -> bool:
+    annotation = field.field_info.annotation
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _is_flat(field: ModelField) -> bool:
+    """Return whether a model's fields take one value of the query each."""
+    from fastapi._compat import field_annotation_is_scalar  # noqa: PLC0415 - may be missing
+
+    model = field.field_info.annotation
+    return _is_model(field) and all(
+        field_annotation_is_scalar(each.annotation)
+        for each in model.model_fields.values()  # type: ignore[union-attr]  # a model
     )
-    if unknown or not iscoroutinefunction(dependant.call):
-        raise TypeError(
-            f"{dependant.call} needs FastAPI's own route: it is not async, or has other parameters."
-        )

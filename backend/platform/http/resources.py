@@ -1,13 +1,10 @@
-"""The router of a resource, and the place of these routers in the application."""
+"""The router of a resource of a user."""
 
-from collections.abc import Iterable
+from fastapi import APIRouter
 
-from fastapi import APIRouter, FastAPI
-
-from backend.platform.http.fast_route import FastRoute
 from backend.platform.http.openapi_document import operation_id
 
-__all__ = ["add_routers", "resource_router"]
+__all__ = ["resource_router"]
 
 
 def resource_router(name: str) -> APIRouter:
@@ -23,14 +20,5 @@ def resource_router(name: str) -> APIRouter:
     return APIRouter(
         prefix=f"/api/{{user_id}}/{name}",
         tags=[name],
-        route_class=FastRoute,
         generate_unique_id_function=operation_id,
     )
-
-
-def add_routers(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """Put the routes of the resources in front of all others.
-
-    They are not included: `include_router` matches each request twice, and after the routes of the docs pages.
-    """
-    app.router.routes[:0] = [route for router in routers for route in router.routes]

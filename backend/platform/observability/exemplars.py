@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import orjson
+import msgspec
 from prometheus_client import Metric
 from prometheus_client.samples import Exemplar, Sample
 
@@ -51,7 +51,7 @@ def write_exemplars(directory: Path, process_id: int) -> None:
     content = [[*place, *observation] for place, observation in exemplars_of_this_process.items()]
     path = directory / f"exemplars_{process_id}.json"
     draft = path.with_suffix(".draft")
-    draft.write_bytes(orjson.dumps(content))
+    draft.write_bytes(msgspec.json.encode(content))
     draft.replace(path)
 
 
@@ -63,7 +63,7 @@ def read_exemplars(directory: Path) -> dict[BucketKey, ExemplarSample]:
             content = path.read_bytes()
         except FileNotFoundError:  # of a worker that just ended
             continue
-        for method, route, status, bound, *observation in orjson.loads(content):
+        for method, route, status, bound, *observation in msgspec.json.decode(content):
             place = (method, route, status, bound)
             trace_id, seconds, at = observation
             if place not in newest or newest[place][2] < at:

@@ -1,29 +1,29 @@
-"""Logs: JSON lines on stdout in production, readable lines in development, ours and the libraries' alike."""
+"""Configures logs: JSON lines on stdout in production, readable lines in development, for the service and its libraries."""
 
 import logging
 import logging.config
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
 from typing import Any
 
-import orjson
+import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from backend.platform.errors import DomainError
-from backend.platform.observability.log_batching import BatchedLogWriter
+from backend.platform.observability.access_log import configure_access_log
 from backend.platform.settings.server import ServerSettings
 
-__all__ = ["access_log", "build_logging_config", "configure_logging", "request_context"]
+__all__ = ["build_logging_config", "configure_logging", "request_context"]
 
 request_context: ContextVar[Mapping[str, str]] = ContextVar("request_context", default=MappingProxyType({}))
-"""What every line of a request carries. One variable of our own: structlog's make a line search all there are."""
+"""Fields of every line of a request. structlog.contextvars scans every context variable for each event."""
 
 _NOISY_LOGGERS = ("httpx", "httpcore", "alembic.runtime.plugins")
-"""Libraries that log each request they make, addresses and all, or what they are made of."""
+"""Libraries that log each request with its address, or their own plugins."""
 
 
 def configure_logging(settings: ServerSettings) -> None:
@@ -34,7 +34,7 @@ def configure_logging(settings: ServerSettings) -> None:
     """
     production = settings.environment == "production"
     level = logging.getLevelNamesMapping()[settings.log_level]
-    # One write call of bytes a line; the standard library's handlers cost three times as much.
+    # One write(2) for each line; the standard library's handlers cost three times as much.
     logger_factory = structlog.BytesLoggerFactory() if production else structlog.PrintLoggerFactory()
     logging.config.dictConfig(build_logging_config(settings))
     structlog.configure(
@@ -42,9 +42,8 @@ def configure_logging(settings: ServerSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=logger_factory,
     )
-    global _write_access  # noqa: PLW0603 - a process has one log, as structlog's own configuration is global
-    is_written = level <= logging.INFO
-    _write_access = _access_writer(logger_factory(), production=production) if is_written else _discard
+    (render,) = _renderers(production=production, as_bytes=True)
+    configure_access_log(logger_factory(), [_add_timestamp, render], is_written=level <= logging.INFO)
 
 
 def build_logging_config(settings: ServerSettings) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def build_logging_config(settings: ServerSettings) -> dict[str, Any]:
             "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}
         },
         "loggers": {
-            # uvicorn's and Gunicorn's access lines hold the raw query; ours replaces them.
+            # uvicorn's and Gunicorn's access lines hold the raw query; `access_log` replaces them.
             "uvicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
             "gunicorn.access": {"handlers": [], "level": "CRITICAL", "propagate": False},
             "uvicorn.error": handled,
@@ -80,63 +79,6 @@ def build_logging_config(settings: ServerSettings) -> dict[str, Any]:
         },
         "root": {"handlers": ["stdout"], "level": settings.log_level},
     }
-
-
-def access_log(
-    *,
-    request_id: str | None,
-    trace_id: str | None,
-    user: str | None,
-    route: str | None,
-    method: str,
-    status: int,
-    duration_ms: float,
-) -> None:
-    """Log one line for a request.
-
-    Args:
-        request_id: As echoed to the client.
-        trace_id: 32 hex digits, None while tracing is off.
-        user: `sub` of the token, None where none was accepted.
-        route: The route's template, None where none matched. Never the path or the query.
-        method: As sent.
-        status: The answer's code.
-        duration_ms: From the headers of the request to the end of the answer, in milliseconds.
-    """
-    _write_access(
-        {
-            "event": "request",
-            "request_id": request_id,
-            "trace_id": trace_id,
-            "user": user,
-            "route": route,
-            "method": method,
-            "status": int(status),  # an HTTPStatus would be printed as its name
-            "duration_ms": round(duration_ms, 2),
-            "level": "info",
-        }
-    )
-
-
-def _access_writer(logger: WrappedLogger, *, production: bool) -> Callable[[EventDict], None]:
-    """Return what writes an access line: by the same renderer, without the processors that have nothing to add."""
-    (render,) = _renderers(production=production, as_bytes=True)
-    write_line: Callable[[Any], object] = BatchedLogWriter(logger.info).write if production else logger.info
-
-    def write(event: EventDict) -> None:
-        write_line(render(logger, "info", _add_timestamp(logger, "info", event)))
-
-    return write
-
-
-def _discard(_event: EventDict) -> None: ...
-
-
-def _write_unconfigured(event: EventDict) -> None:
-    structlog.get_logger("access").info(**event)
-
-
-_write_access: Callable[[EventDict], None] = _write_unconfigured
 
 
 _add_timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -196,7 +138,7 @@ def _frames(trace: TracebackType | None) -> list[str]:
 
 
 def _render_bytes(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    return msgspec.json.encode(event, enc_hook=repr)
 
 
 def _render_text(logger: WrappedLogger, method: str, event: EventDict) -> str:

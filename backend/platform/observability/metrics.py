@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from backend.platform.observability.mmap_value import install
 from backend.platform.service_name import SERVICE_NAME
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "worker_is_up",
 ]
 
-install()
 # A `_created` series beside each counter doubles their number, and is missing with several workers.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from threading import Thread
-from typing import Any, override
 
 from backend.platform.observability.otel_variables import (
     IGNORED_AT_IMPORT,
@@ -21,8 +20,6 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from backend.platform.service_name import SERVICE_NAME
@@ -77,9 +74,8 @@ def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) ->
             "deployment.environment.name": settings.environment,
         }
     )
-    # The provider's own exit handler would wait for a dead collector a second time.
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=_ids)
-    provider.sampler = _MemoizedSampler(provider.sampler)
+    # The provider's own exit handler would wait for an unreachable collector a second time.
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     processor = BatchSpanProcessor(exporter)
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("backend", version(SERVICE_NAME))
@@ -102,60 +98,17 @@ def request_tracer() -> Tracer | None:
     return _tracer
 
 
-class _PresetIdGenerator(RandomIdGenerator):
-    """Gives a new trace the id for which its sampler has result already, otherwise a random one."""
-
-    prepared: int | None = None
-
-    @override
-    def generate_trace_id(self) -> int:
-        trace_id, self.prepared = self.prepared, None
-        return super().generate_trace_id() if trace_id is None else trace_id
-
-
-class _MemoizedSampler(Sampler):
-    """Repeats what a sampler has result already, which it is to be asked once; otherwise asks it."""
-
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
-        self.result: SamplingResult | None = None
-
-    @override
-    def should_sample(self, *arguments: Any, **options: Any) -> SamplingResult:
-        result, self.result = self.result, None
-        return result or self._sampler.should_sample(*arguments, **options)
-
-    @override
-    def get_description(self) -> str:
-        return self._sampler.get_description()
-
-
-_ids = _PresetIdGenerator()
-
-
 def start_request_span(tracer: Tracer, name: str, parent: Context) -> tuple[int, Span | None]:
     """Start the span of a request.
 
-    The sampler is asked first, of which it sees the name alone: a span that is not recorded costs the
-    SDK a third of one that is, and most are not.
-
     Args:
-        tracer: As `request_tracer` gives it.
+        tracer: As `request_tracer` returns it.
         name: Of the span.
         parent: What the caller sent, empty where it sent nothing.
 
     Returns:
         The trace's id, and the span, None where it is not recorded.
     """
-    if not parent:
-        trace_id = _ids.generate_trace_id()
-        sampler = tracer.sampler
-        result = sampler.should_sample(parent, trace_id, name, SpanKind.SERVER)
-        if result.decision is Decision.DROP:
-            return trace_id, None
-        _ids.prepared = trace_id
-        if isinstance(sampler, _MemoizedSampler):
-            sampler.result = result
     span = tracer.start_span(name, parent, SpanKind.SERVER, record_exception=False)
     return span.get_span_context().trace_id, span if span.is_recording() else None
 

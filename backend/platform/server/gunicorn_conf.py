@@ -22,12 +22,15 @@ except ConfigurationError as error:
     exit_with(error)
 
 _directory = _settings.run_dir.absolute() / "metrics"
-# prometheus-client looks at it when it is imported, which is next; the workers inherit both.
+try:
+    _directory.mkdir(parents=True, exist_ok=True)
+except OSError as error:
+    exit_with(ConfigurationError(f"RUN_DIR: {error.filename} cannot be written ({error.strerror})"))
+# prometheus-client reads it when it is imported, which is next, and opens files there for the first metric.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
 
 from backend.platform.observability import multiprocess_metrics  # noqa: E402 - see above
 from backend.platform.observability.logging import build_logging_config  # noqa: E402
-from backend.platform.observability.mmap_value import LockFreeMmapValue  # noqa: E402
 from backend.platform.server.drain import drain_marker_path  # noqa: E402
 from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E402
 
@@ -67,9 +70,8 @@ def when_ready(_server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Begin what each worker has of its own."""
-    LockFreeMmapValue.attach_after_fork(_directory)
-    # By default 700: then a collection walks the requests under way again and again, the more the more there are.
+    """Set up the worker's garbage collector."""
+    # The default of 700 rescans in-flight requests too often under load.
     gc.set_threshold(20_000, 10, 10)
 
 

@@ -9,7 +9,8 @@ from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from backend.platform.server.request_validation import RefusedRequest, validate_request
-from backend.platform.server.write_coalescing import CoalescingTransport
+from backend.platform.server.transport import LingeringTransport
+from backend.platform.server.write_coalescing import wrap_transport
 
 __all__ = ["HEADER_READ_TIMEOUT_SECONDS", "MAX_HEADER_BYTES", "BoundedHttpProtocol"]
 
@@ -50,30 +51,30 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _drained = 0
     _is_refused = False
     _timer: TimerHandle | None = None
-    _coalescing: CoalescingTransport
+    _wrapped: LingeringTransport
 
     @override
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # narrowed by uvicorn too
-        self._coalescing = CoalescingTransport(transport, self.loop)
-        super().connection_made(self._coalescing)  # type: ignore[arg-type]  # what uvicorn uses of one
+        self._wrapped = wrap_transport(transport, self.loop)
+        super().connection_made(self._wrapped)
         self._start_timer(HEADER_READ_TIMEOUT_SECONDS)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._coalescing.abort()  # nobody is there for what waits
+        self._wrapped.abort()  # drops what is not sent yet
         super().connection_lost(exc)
 
     @override
     def eof_received(self) -> None:
-        # Who has sent all still reads; the loop closes the connection next, behind the joining transport's back.
-        self._coalescing.flush()
+        # After a half-close the client still reads, and the loop closes the connection next.
+        self._wrapped.flush()
         super().eof_received()
 
     @override
     def data_received(self, data: bytes | memoryview) -> None:
         self._read = len(data)
-        if self._is_refused or self._coalescing.is_lingering:
+        if self._is_refused or self._wrapped.is_lingering:
             self._drop()
             return
         self._unset_keepalive_if_required()
@@ -94,12 +95,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @override
     def shutdown(self) -> None:
-        self._coalescing.lingers = False
+        self._wrapped.lingers = False
         super().shutdown()
 
     @override
     def timeout_keep_alive_handler(self) -> None:
-        self._coalescing.lingers = self._in_body
+        self._wrapped.lingers = self._in_body
         super().timeout_keep_alive_handler()
 
     @override
@@ -178,7 +179,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _drop(self) -> None:
         self._drained += self._read
         if self._drained > DRAIN_MAX_BYTES:
-            self._coalescing.abort()
+            self._wrapped.abort()
 
     def _start_timer(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._expire)
@@ -194,7 +195,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             # Reading may have stopped, until earlier requests have their responses.
             self._start_timer(HEADER_READ_TIMEOUT_SECONDS)
         else:
-            self._coalescing.abort()
+            self._wrapped.abort()
 
     def _is_answering(self) -> bool:
         return bool(self.cycle) and not self.cycle.response_complete
@@ -224,7 +225,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _end(self, status: int | None) -> None:
         """Send an error, unless the request has its response or the connection is closed, and close the connection."""
-        if self._coalescing.is_closing():
+        if self._wrapped.is_closing():
             return
         if status is not None:
             headers = [
@@ -233,8 +234,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 (b"connection", b"close"),
             ]
             fields = (b"%b: %b\r\n" % field for field in headers)
-            self._coalescing.write(b"".join([STATUS_LINE[status], *fields, b"\r\n"]))
-        self._coalescing.close()
+            self._wrapped.write(b"".join([STATUS_LINE[status], *fields, b"\r\n"]))
+        self._wrapped.close()
 
 
 async def _respond(status: int, _scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

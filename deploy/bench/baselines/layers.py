@@ -12,8 +12,7 @@ from backend.config import load_settings
 from backend.db.task_repository import TaskRepository
 from backend.db.user_repository import UserRepository
 from backend.platform.auth.principal import Principal
-from backend.platform.http import problem_details
-from backend.platform.http.resources import add_routers
+from backend.platform.http import fast_route, problem_details
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.idempotency import IdempotencyStore
 from backend.services.task_service import TaskService
@@ -51,6 +50,7 @@ class BelieveThePath:
 
 # The principal comes from a middleware: direct routes know no overrides of dependencies.
 app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
-add_routers(app, [tasks.router])
+app.include_router(tasks.router)
+fast_route.install(app)
 app.state.inject_fault = None
 problem_details.register_exception_handlers(app, {})

@@ -1,12 +1,14 @@
-"""Lets nothing under `/api/` pass without a verified token: 401 before the body is read."""
+"""Verifies the bearer token of each request under `/api/`: 401 before the body is read."""
 
-from starlette._utils import get_route_path
+from http import HTTPStatus
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.platform.auth.tokens import TokenVerifier
 from backend.platform.errors import InvalidToken, SigningKeysUnavailable
-from backend.platform.http.problem_details import problem_response
+from backend.platform.http.problem_details import HttpError, problem_response
 from backend.platform.http.request_headers import header_values
+from backend.platform.http.route_path import get_route_path
 
 __all__ = ["JwtAuthMiddleware"]
 
@@ -24,12 +26,16 @@ class JwtAuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        # The router's own reading of the path: a route must not match where this does not.
-        if scope["type"] == "http" and get_route_path(scope).startswith("/api/"):
+        # As the router reads the path: a route must not match where this does not.
+        if scope["type"] == "http" and (path := get_route_path(scope)).startswith("/api/"):
             try:
                 principal = await self._verifier.verify(_bearer_token(header_values(scope, b"authorization")))
             except (InvalidToken, SigningKeysUnavailable) as error:
                 await problem_response(scope, error)(scope, receive, send)
+                return
+            if path.endswith("\n"):  # the `$` of Starlette's expressions also matches before a last newline
+                status = HTTPStatus.NOT_FOUND
+                await problem_response(scope, HttpError(status, status.description))(scope, receive, send)
                 return
             scope["state"]["principal"] = principal
         await self._app(scope, receive, send)

@@ -4,8 +4,8 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.platform.observability.access_log import access_log
 from backend.platform.observability.exemplars import record_exemplar
-from backend.platform.observability.logging import access_log
 from backend.platform.observability.metrics import observe_request, requests_active
 
 __all__ = ["EXCLUDED_ROUTES", "RequestMetricsMiddleware"]

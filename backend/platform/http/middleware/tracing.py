@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.platform.http.middleware.request_metrics import EXCLUDED_ROUTES
 from backend.platform.http.request_headers import header_values
+from backend.platform.http.route_path import get_route_path
 from backend.platform.observability.tracing import request_tracer, start_request_span
 
 __all__ = ["TraceMiddleware"]

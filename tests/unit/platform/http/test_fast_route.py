@@ -1,4 +1,4 @@
-"""A direct route answers as FastAPI's own does, and refuses at the start what it cannot do."""
+"""A fast route answers as FastAPI's own does, and leaves to it what it cannot do."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -17,10 +17,10 @@ from fastapi import (
     Request,
     Response,
 )
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
-from backend.platform.http.fast_route import FastRoute
+from backend.platform.http.fast_route import FastRoute, install
+from tests.support.fast_paths import set_fast_paths
 
 
 class Filter(BaseModel):
@@ -50,16 +50,29 @@ async def answer(
     return Response(repr((who, what, number, query, request.scope["calls"])))
 
 
-def client(route_class: type[APIRoute]) -> httpx.AsyncClient:
-    router = APIRouter(route_class=route_class)
-    router.get("/{name}/{number}")(answer)
+def make_app(*endpoints: Callable[..., Any], path: str = "/{name}/{number}") -> FastAPI:
+    router = APIRouter()
+    for endpoint in endpoints:
+        router.add_api_route(path, endpoint, methods=["POST" if endpoint is with_body else "GET"])
     app = FastAPI()
-    app.router.routes[:0] = router.routes
+    app.include_router(router)
+    return app
 
+
+def fast_routes(app: FastAPI) -> list[FastRoute]:
+    return [route for route in app.routes if isinstance(route, FastRoute)]
+
+
+def client(app: FastAPI) -> httpx.AsyncClient:
     async def counting(scope: Any, receive: Any, send: Any) -> None:
         await app(scope | {"calls": []}, receive, send)
 
     return httpx.AsyncClient(transport=httpx.ASGITransport(counting), base_url="http://test")
+
+
+@pytest.fixture(autouse=True)
+def _fast_route_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_fast_paths(monkeypatch, "fast_route")
 
 
 @pytest.mark.parametrize(
@@ -76,19 +89,61 @@ def client(route_class: type[APIRoute]) -> httpx.AsyncClient:
     ],
 )
 async def test_answers_as_fastapi_does(path: str) -> None:
-    async with client(FastRoute) as direct, client(APIRoute) as general:
-        ours, theirs = await direct.get(path), await general.get(path)
-    assert (ours.status_code, ours.text) == (theirs.status_code, theirs.text)
+    fast, plain = make_app(answer), make_app(answer)
+    install(fast)
+    async with client(fast) as ours, client(plain) as theirs:
+        first, second = await ours.get(path), await theirs.get(path)
+    assert (first.status_code, first.text) == (second.status_code, second.text)
+    assert len(fast_routes(fast)) == 1
 
 
 async def test_calls_each_dependency_once() -> None:
-    async with client(FastRoute) as direct:
-        text = (await direct.get("/anna/3")).text
+    app = make_app(answer)
+    install(app)
+    async with client(app) as ours:
+        text = (await ours.get("/anna/3")).text
     assert text.endswith("['caller', 'item'])")
 
 
+async def test_fastapis_route_serves_what_the_fast_one_declines(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app(answer)
+    install(app)
+    served = []
+    monkeypatch.setattr(FastRoute, "handle", lambda _route, scope, *_: served.append(scope["path"]))
+    async with client(app) as ours:
+        assert (await ours.get("/anna/0")).status_code == 422
+        assert (await ours.post("/anna/3")).status_code == 405
+        assert (await ours.get("/anna")).status_code == 404
+    assert served == []
+
+
+async def test_dependency_overrides_apply() -> None:
+    app = make_app(answer)
+    install(app)
+    app.dependency_overrides[caller] = lambda: "somebody else"
+    async with client(app) as ours:
+        assert "'somebody else'" in (await ours.get("/anna/3")).text
+        app.dependency_overrides = {}
+        assert "'anna of GET'" in (await ours.get("/anna/3")).text
+
+
+async def test_an_earlier_route_takes_precedence() -> None:
+    app = FastAPI()
+    app.add_api_route("/{name}/latest", synchronous)
+    app.add_api_route("/{name}/{text}", with_text)
+    install(app)
+    assert len(fast_routes(app)) == 1
+    async with client(app) as ours:
+        assert (await ours.get("/anna/latest")).text == "synchronous"
+        assert (await ours.get("/anna/first")).text == "first"
+
+
+async def with_text(text: str) -> Response:
+    return Response(text)
+
+
 def synchronous() -> Response:
-    return Response()
+    return Response("synchronous")
 
 
 async def generator() -> AsyncIterator[None]:
@@ -116,11 +171,28 @@ async def with_background(tasks: BackgroundTasks) -> Response:
 
 
 async def with_response(response: Response) -> Response:
-    return response
+    response.headers["X-Set"] = "set"
+    return Response("with a header")
 
 
 async def with_single_query(limit: int) -> Response:
     return Response(str(limit))
+
+
+class Tags(BaseModel):
+    tag: list[str]
+
+
+async def with_list(tags: Annotated[Tags, Query()]) -> Response:
+    return Response(repr(tags))
+
+
+async def with_two_models(one: Annotated[Filter, Query()], two: Annotated[Tags, Query()]) -> Response:
+    return Response(repr((one, two)))
+
+
+async def with_model_response(name: Annotated[str, Path()]) -> Filter:
+    return Filter(text=name)
 
 
 async def with_repeated(who: Annotated[str, Depends(caller, use_cache=False)]) -> Response:
@@ -139,8 +211,59 @@ async def with_repeated(who: Annotated[str, Depends(caller, use_cache=False)]) -
         with_response,
         with_single_query,
         with_repeated,
+        with_list,
+        with_two_models,
+        with_model_response,
     ],
 )
-def test_refuses_what_only_fastapi_can_do(function: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match="needs FastAPI's own route"):
-        FastRoute("/{name}", function)
+async def test_fastapi_serves_other_signatures(function: Callable[..., Any]) -> None:
+    fast, plain = make_app(function), make_app(function)
+    install(fast)
+    assert fast_routes(fast) == []
+    method = "POST" if function is with_body else "GET"
+    options: dict[str, Any] = {
+        "params": {"limit": "7", "tag": ["a", "b"]},
+        "headers": {"Cookie": "session=s"},
+    }
+    if function is with_body:
+        options["json"] = {"limit": 7}
+    async with client(fast) as ours, client(plain) as theirs:
+        first, second = [await each.request(method, "/anna/3", **options) for each in (ours, theirs)]
+    assert (first.status_code, first.text) == (second.status_code, second.text)
+
+
+def with_other_arguments(self: object, value: object) -> None:
+    """Stand for a `validate` of another release."""
+
+
+@pytest.mark.parametrize(
+    ("target", "replacement"),
+    [
+        ("fastapi.routing.iter_route_contexts", None),
+        ("fastapi._compat.field_annotation_is_scalar", None),
+        ("fastapi._compat.ModelField.validate", with_other_arguments),
+        ("fastapi.routing.RouteContext.__getattr__", None),
+    ],
+)
+async def test_fastapi_serves_where_its_internals_differ(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, target: str, replacement: Any
+) -> None:
+    app = make_app(answer)
+    with monkeypatch.context() as patched:
+        if replacement is None:
+            patched.delattr(target)
+        else:
+            patched.setattr(target, replacement)
+        install(app)
+    assert fast_routes(app) == []
+    (record,) = caplog.records
+    assert (record.levelname, "fast_route" in record.message) == ("WARNING", True)
+    async with client(app) as ours:
+        assert "'anna of GET'" in (await ours.get("/anna/3")).text
+
+
+async def test_nothing_is_installed_while_the_accelerator_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_fast_paths(monkeypatch)
+    app = make_app(answer)
+    install(app)
+    assert fast_routes(app) == []

@@ -1,11 +1,14 @@
 """A timestamp keeps its microseconds in the binary wire format."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from unittest.mock import AsyncMock
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backend.platform.postgres.timestamptz_codec import decode_timestamptz, encode_timestamptz
+from backend.platform.postgres.timestamptz_codec import decode_timestamptz, encode_timestamptz, register_codec
+from tests.support.fast_paths import set_fast_paths
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -28,3 +31,13 @@ def test_each_microsecond_of_these_years_is_read_as_it_is(microseconds: int) -> 
 def test_an_offset_is_the_same_time() -> None:
     time = datetime(2026, 11, 24, 9, 15, tzinfo=timezone(timedelta(hours=5, minutes=30)))
     assert decode_timestamptz(encode_timestamptz(time)) == time
+
+
+async def test_the_driver_reads_times_while_the_accelerator_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = AsyncMock()
+    set_fast_paths(monkeypatch)
+    await register_codec(connection)
+    connection.set_type_codec.assert_not_called()
+    set_fast_paths(monkeypatch, "timestamptz_codec")
+    await register_codec(connection)
+    connection.set_type_codec.assert_awaited_once()
