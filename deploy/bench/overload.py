@@ -72,8 +72,7 @@ async def overload(place: Place, *, seconds: int, rounds: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     await _half_load(place, seconds, rounds)
     await _too_many_clients(place, seconds, rounds)
-    for limit in ("0", "600"):
-        await _noisy_user(place, seconds, limit)
+    await _noisy_user(place, seconds)
 
 
 async def _half_load(place: Place, seconds: int, rounds: int) -> None:
@@ -138,12 +137,12 @@ async def _recovered(server: Server, token: str) -> float:
     return quick[0]
 
 
-async def _noisy_user(place: Place, seconds: int, limit: str) -> None:
+async def _noisy_user(place: Place, seconds: int) -> None:
     """Compare what quiet users see alone, and beside one who asks without a pause on 64 connections."""
-    variant = Variant(f"ours, limit {limit}", environment={"RATE_LIMIT_PER_MINUTE": limit})
+    variant = Variant("ours")
     tokens = place.outside.tokens("HS256")
     # One user only: the script chooses among those whose tokens it has.
-    noisy = write_script(place.folder, f"noisy-{limit}", "get", tokens[-1:], first_user=USERS)
+    noisy = write_script(place.folder, "noisy", "get", tokens[-1:], first_user=USERS)
     others = {number + 1: tokens[number] for number in range(_QUIET_USERS)}
     async with run_server(variant, place.folder, place.environment(variant)) as server:
         for beside in (False, True):
@@ -156,7 +155,7 @@ async def _noisy_user(place: Place, seconds: int, limit: str) -> None:
                     )
                 else:
                     await asyncio.sleep(seconds)
-            say(f"RATE_LIMIT_PER_MINUTE={limit}, others {'beside them' if beside else 'alone'}: {quiet}")
+            say(f"others {'beside them' if beside else 'alone'}: {quiet}")
 
 
 @contextlib.asynccontextmanager

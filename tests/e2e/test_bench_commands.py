@@ -29,12 +29,10 @@ async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFix
     assert re.search(
         r"^3000 clients, medians: \d\.\d\d of the best .*, as before \d\.\d s after", said, re.MULTILINE
     )
-    beside = re.findall(
-        r"^RATE_LIMIT_PER_MINUTE=(\d+), others beside them: .*statuses \{200: (\d+)\}$", said, re.MULTILINE
-    )
-    assert [limit for limit, _ in beside] == ["0", "600"]
-    assert all(int(answers) > 0 for _, answers in beside)
-    assert re.search(r"^noisy user: .* [1-9]\d* refused/s$", said, re.MULTILINE)
+    beside = re.search(r"^others beside them: .*statuses \{200: (\d+)\}$", said, re.MULTILINE)
+    assert beside is not None
+    assert int(beside[1]) > 0
+    assert re.search(r"^noisy user: [1-9][\d,]* answers/s", said, re.MULTILINE)
 
 
 async def test_growth_is_measured_beside_its_model(

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +17,7 @@ from backend.config import Settings
 from backend.platform.observability import tracing
 from backend.platform.observability.logging import configure_logging
 from tests.support.logs import restored_logging
-from tests.support.service import RunningService, running_service, service_settings
+from tests.support.service import RunningService
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SAMPLED = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -154,17 +153,6 @@ async def test_responses_have_security_headers_and_hsts_only_over_https(
             assert headers["referrer-policy"] == "no-referrer"
             assert headers["content-security-policy"] == "frame-ancestors 'none'"
             assert headers.get("strict-transport-security") == expected
-
-
-async def test_rate_limit_per_user_can_be_configured(shared_database_url: str) -> None:
-    settings = service_settings(shared_database_url, rate_limit_per_minute=2)
-    async with running_service(settings) as service, service.user() as user:
-        answers = [await user.client.get(user.tasks) for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [200, 200, 429]
-        problem: dict[str, Any] = answers[2].json()
-        assert problem["status"] == 429
-        assert answers[2].headers["x-request-id"] == problem["request_id"]
-        assert (await user.client.get("/health")).status_code == 200
 
 
 def test_a_variable_that_the_sdk_reads_when_it_is_imported() -> None:

@@ -23,7 +23,7 @@ __all__ = [
 type Responses = dict[int | str, dict[str, Any]]
 """The `responses` of FastAPI's decorators."""
 
-_EVERY_ROUTE: Final = (401, 403, 422, 429, 500, 503, 504)
+_EVERY_ROUTE: Final = (401, 403, 422, 500, 503, 504)
 _RETRY_AFTER: Final = {"Retry-After": "Seconds to wait before trying again."}
 _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
     401: (
@@ -38,7 +38,6 @@ _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
     413: ("The body is too large.", {}),
     415: ("The body is not JSON.", {}),
     422: ("The input breaks a rule; `errors` says which.", {}),
-    429: ("More requests in a minute than the deployment allows a user.", _RETRY_AFTER),
     500: ("The service or its database is not set up correctly; to repeat the request does not help.", {}),
     503: ("The database, or the frontend's key set, is unavailable.", _RETRY_AFTER),
     504: ("The database did not respond in time.", _RETRY_AFTER),

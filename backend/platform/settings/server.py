@@ -7,14 +7,14 @@ from urllib.parse import unquote
 
 from pydantic import Field, field_validator, model_validator
 
-from backend.platform.settings.base import SettingsGroup
 from backend.platform.settings.environment import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_RUN_DIR
+from backend.platform.settings.fast_paths import FastPathSettings
 from backend.platform.settings.types import Host, Networks, Origins, Port
 
 __all__ = ["ServerSettings"]
 
 
-class ServerSettings(SettingsGroup):
+class ServerSettings(FastPathSettings):
     """Process model and HTTP limits."""
 
     host: Host = Field(
@@ -124,13 +124,6 @@ class ServerSettings(SettingsGroup):
         gt=0,
         le=600,
         description="Seconds that a request may take after it has left the queue; then it is cancelled and gets 504.",
-    )
-    rate_limit_per_minute: int = Field(
-        0,
-        ge=0,
-        le=1_000_000,
-        description="Requests per minute, per user and worker. Excess requests get 429 after a delay of 1 s. 0 disables "
-        "the limit.",
     )
     hsts_max_age_seconds: int = Field(
         31_536_000,

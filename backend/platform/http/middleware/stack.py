@@ -1,19 +1,18 @@
-"""The middleware around the routes, in its order."""
+"""The middleware around the routes, in order."""
 
 from http import HTTPMethod
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from backend.platform.auth.tokens import TokenVerifier
 from backend.platform.http.middleware.body_limit import BodyLimitMiddleware
 from backend.platform.http.middleware.concurrency_limit import ConcurrencyLimitMiddleware
-from backend.platform.http.middleware.cors import FastPathCORSMiddleware
 from backend.platform.http.middleware.head import HeadMiddleware
 from backend.platform.http.middleware.jwt_auth import JwtAuthMiddleware
 from backend.platform.http.middleware.ops_port import OpsPortMiddleware
-from backend.platform.http.middleware.rate_limit import RateLimitMiddleware
 from backend.platform.http.middleware.request_id import RequestIdMiddleware
 from backend.platform.http.middleware.request_metrics import RequestMetricsMiddleware
 from backend.platform.http.middleware.response_headers import ResponseHeadersMiddleware
@@ -30,8 +29,6 @@ EXPOSED_HEADERS: Final = (
     "ETag",
     "Link",
     "Location",
-    "RateLimit",
-    "RateLimit-Policy",
     "Retry-After",
     "WWW-Authenticate",
     "X-Request-ID",
@@ -48,11 +45,6 @@ def middleware(
         if settings.ops_port is not None
         else []
     )
-    limited = (
-        [Middleware(RateLimitMiddleware, limit=settings.rate_limit_per_minute)]
-        if settings.rate_limit_per_minute
-        else []
-    )
     return [
         Middleware(RootPathMiddleware, root_path=settings.root_path),
         *outermost,
@@ -64,19 +56,18 @@ def middleware(
             ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
         ),
         Middleware(
-            FastPathCORSMiddleware,
+            CORSMiddleware,
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
             allow_methods=[*HTTPMethod],
-            # Any, by repeating what the preflight names: instrumentation adds its own (baggage, sentry-trace,
-            # b3). A header gives an allowed origin no rights; the token does, and other origins get no answer.
+            # Any: instrumentation adds its own headers (baggage, sentry-trace, b3). A header gives an allowed
+            # origin no rights, the token does.
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         ),
         Middleware(UnhandledExceptionMiddleware),
-        # Both before the line for places: who is refused takes none.
+        # Before the queue, so that a rejected request never holds a slot.
         Middleware(JwtAuthMiddleware, verifier=verifier),
-        *limited,
         Middleware(
             ConcurrencyLimitMiddleware,
             max_concurrent=settings.max_concurrent_requests,
