@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from deploy.bench.accelerators import accelerators
 from deploy.bench.footprint import footprint
 from deploy.bench.overload import overload
 from deploy.bench.regress import regress
@@ -44,6 +45,8 @@ def main() -> int:
     large.add_argument("--rows", type=int, default=1_000_000)
     large.add_argument("--seconds", type=int, default=3, help="length of a sample")
     large.add_argument("--rounds", type=int, default=3)
+    alone = commands.add_parser("accelerators", help="gain of each accelerator alone")
+    alone.add_argument("--rounds", type=int, default=40)
     held = commands.add_parser("footprint", help="memory of a worker, and time to start")
     held.add_argument("--requests", type=int, default=200_000)
     held.add_argument("--seconds", type=int, default=5, help="between samples")
@@ -58,6 +61,8 @@ async def _measure(arguments: argparse.Namespace) -> int:
     """Run one of the commands that measure this tree alone; everything is pinned but where cores are the point."""
     async with prepare(pinned=arguments.command != "growth") as place:
         match arguments.command:
+            case "accelerators":
+                await accelerators(place, rounds=arguments.rounds)
             case "footprint":
                 await footprint(place, requests=arguments.requests, seconds=arguments.seconds)
             case "growth":

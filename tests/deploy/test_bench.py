@@ -11,6 +11,7 @@ import pytest
 
 from backend.schemas.task import TaskResponse
 from backend.schemas.task_page import TaskPage
+from deploy.bench.accelerators import table_of_gains
 from deploy.bench.footprint import growth_per_million
 from deploy.bench.load import Sample
 from deploy.bench.regress import LIMIT, slower
@@ -132,3 +133,12 @@ def test_memory_that_settles_does_not_grow_and_a_leak_does() -> None:
     settling = [90, 95, 98, 99, 100, 100, 100, 100, 100, 100]
     assert growth_per_million(requests, [float(each) for each in settling]) == 0
     assert round(growth_per_million(requests, [100 + each / 100_000 for each in requests])) == 10
+
+
+def test_the_gain_of_an_accelerator_is_in_microseconds_and_per_cent() -> None:
+    routes = ("list", "get", "create", "complete")
+    costs = {("off", route): [400.0, 410.0, 900.0] for route in routes}
+    costs |= {("fast_route", route): [300.0, 303.75, 310.0] for route in routes}
+    none, gain = table_of_gains(costs).splitlines()[2:]
+    assert none == "| none | " + " | ".join(["405 µs"] * 4) + " |"
+    assert gain == "| fast_route | " + " | ".join(["103 µs, 25.5%"] * 4) + " |"
