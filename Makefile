@@ -9,10 +9,10 @@ RUN := $(UV) run --no-sync
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up token seed pre-commit test lint types check bench lock docs prometheus-rules dashboard-images drill rename clean
+.PHONY: help up token seed pre-commit test test-without-fast-paths lint types check bench lock docs prometheus-rules dashboard-images drill rename clean
 
 help: ## List these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
 
 up: .venv/installed ## Run the service with an embedded PostgreSQL; Ctrl-C stops it
 	@exec $(RUN) task-service dev
@@ -28,6 +28,9 @@ pre-commit: .venv/installed ## Install the pre-commit hooks
 
 test: .venv/installed ## Run every test that needs no cluster, with coverage
 	$(RUN) pytest --cov=backend
+
+test-without-fast-paths: .venv/installed ## Run the tests of accelerated code with FAST_PATHS=off
+	FAST_PATHS=off $(RUN) pytest tests/contract tests/unit/platform/http tests/unit/platform/server tests/unit/platform/observability tests/unit/platform/postgres tests/integration/test_observability.py tests/integration/test_workers.py
 
 lint: .venv/installed ## Check style, imports between layers, words and the Dockerfile
 	$(RUN) ruff check .
