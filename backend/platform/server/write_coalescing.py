@@ -33,7 +33,7 @@ class CoalescingTransport(LingeringTransport):
     """Collects writes until the end of the event loop's iteration.
 
     uvicorn writes the head and the body of a response one after the other, and uvloop makes a system call of
-    each: for a small response the most expensive step (docs/decisions/0029-one-write.md).
+    each: for a small response the most expensive step (docs/decisions/0029-write-coalescing.md).
 
     Args:
         transport: The connection's.
