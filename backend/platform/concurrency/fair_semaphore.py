@@ -1,4 +1,4 @@
-"""A fair semaphore whose waiters have a deadline each."""
+"""A fair semaphore with a deadline for each waiter."""
 
 import asyncio
 import math
@@ -11,8 +11,8 @@ __all__ = ["FairSemaphore"]
 class FairSemaphore:
     """A number of permits, first come, first served.
 
-    asyncio's semaphore and timeout do the same, for three times the CPU of each that waits: a timer for
-    each. Here one timer, for the earliest deadline, serves all who wait.
+    asyncio.Semaphore with asyncio.timeout does the same for three times the CPU of a waiter: it needs a timer for
+    each. Here one timer, for the earliest deadline, serves all waiters.
 
     Args:
         permits: How many there are, at least 1.
@@ -28,7 +28,7 @@ class FairSemaphore:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody has a place."""
+        """Whether all permits are free."""
         return self._free == self._permits
 
     @property
@@ -38,19 +38,19 @@ class FairSemaphore:
 
     @property
     def waiting(self) -> int:
-        """How many wait; those that were cancelled or have run out of time do not count."""
+        """Number of waiters, without those that were cancelled or timed out."""
         return len(self._waiters)
 
     async def acquire(self, deadline: float) -> bool:
-        """Take a place, which the caller gives back.
+        """Acquire a permit, which the caller releases.
 
         Args:
             deadline: Until when to wait, in seconds of the event loop's clock.
 
         Returns:
-            Whether a place was free in time.
+            Whether a permit was free in time.
         """
-        if self._free:  # then nobody waits
+        if self._free:  # there are no waiters then
             self._free -= 1
             return True
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Traces: spans of requests, services and statements, sent by OTLP; nothing at all without an endpoint."""
+"""Traces: spans of requests, services and statements, exported by OTLP; off without an endpoint."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ _tracer: Tracer | None = None
 def configure_tracing(settings: ServerSettings) -> Callable[[], None]:
     """Start tracing where the environment names a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
 
-    To be called in the process that serves, never before a fork: the exporter's thread and
+    Call it in the process that serves, never before a fork: the exporter's thread and
     locks do not survive one. Sampler, headers, timeouts and batch sizes are those of the
     standard `OTEL_*` variables; one that cannot be used is logged, and its default applies.
 

@@ -1,4 +1,4 @@
-"""The connections of a worker to PostgreSQL: opened on demand, kept for a while, lent to who asked first."""
+"""A pool of a worker's connections to PostgreSQL: opened on demand, kept for a while, first come, first served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.platform.concurrency.fair_semaphore import FairSemaphore
 __all__ = ["ConnectionPool"]
 
 _MAX_AGE_SECONDS = 1800.0
-"""After a failover the old primary may live on, read-only: no connection may stick to it for good."""
+"""Bounds how long a connection stays with an old primary, which may run on, read-only, after a failover."""
 
 _RESET_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
@@ -25,13 +25,13 @@ type Connection = asyncpg.Connection[asyncpg.Record]
 class ConnectionPool:
     """Lends connections, the one that was used last first.
 
-    asyncpg's own pool lends to whoever asks next, past those who wait, and nearly doubles
-    what a statement costs (docs/decisions/0027-connection-pool.md).
+    asyncpg's own pool serves new callers before waiting ones, and nearly doubles
+    the cost of a statement (docs/decisions/0027-connection-pool.md).
 
     Args:
         connect: Opens a connection.
         max_size: Most connections at once, at least 1.
-        max_idle_seconds: A connection that nobody asked for during this time is closed; 0 keeps it open.
+        max_idle_seconds: A connection that was not used for this time is closed; 0 keeps it open.
         timeout_seconds: Longest wait for a connection, its opening included.
         connect_timeout_seconds: Longest opening of a connection; None for what is left of `timeout_seconds`.
     """
@@ -51,7 +51,7 @@ class ConnectionPool:
         self._timeout_seconds = timeout_seconds
         self._connect_timeout_seconds = connect_timeout_seconds
         self._loop = asyncio.get_running_loop()
-        # Who has a turn has a connection, or opens one.
+        # A permit entitles its holder to one open connection.
         self._permits = FairSemaphore(max_size)
         self._opened_at: dict[Connection, float] = {}
         self._idle: deque[tuple[Connection, float]] = deque()
@@ -60,12 +60,12 @@ class ConnectionPool:
 
     @property
     def size(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return len(self._opened_at)
 
     @property
     def idle_size(self) -> int:
-        """How many of them nobody has borrowed."""
+        """Number of open connections that are not in use."""
         return len(self._idle)
 
     async def acquire(self) -> Connection:

@@ -1,6 +1,6 @@
-"""Drain: how a process is taken out of service without a lost request; also the `preStop` command.
+"""Drain: takes a process out of service without a lost request; also the `preStop` command.
 
-Light on purpose: as a command it is run by Python alone and has to answer at once.
+It imports little, so that the command starts at once.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _MAX_SECONDS = 3600
 
 
 class _ShutdownFlag:
-    """Set in a worker that was told to stop, so that its answers close their connections."""
+    """Set in a worker that stops, so that its responses close their connections."""
 
     is_set = False
 
@@ -30,7 +30,7 @@ shutdown_flag = _ShutdownFlag()
 
 
 class Drain:
-    """Whether requests should go elsewhere: by a file, which reaches every worker, or because this one stops.
+    """Whether the process drains: by a file, which every worker sees, or because this worker stops.
 
     Args:
         file: Where it exists, every worker drains.
@@ -42,7 +42,7 @@ class Drain:
 
     @property
     def active(self) -> bool:
-        """Whether to answer with `Connection: close` and to fail readiness."""
+        """Whether to respond with `Connection: close` and to fail readiness."""
         return self._is_asked or shutdown_flag.is_set
 
     @asynccontextmanager

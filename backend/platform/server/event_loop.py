@@ -1,4 +1,4 @@
-"""The event loop's exception handler: it leaves out what uvloop reports without need."""
+"""The event loop's exception handler: it drops a false report of uvloop."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ __all__ = ["install_exception_handler"]
 
 
 def install_exception_handler() -> None:
-    """Make the running loop pass over a name lookup that failed after its connection attempt was cancelled.
+    """Make the running loop ignore a name lookup that failed after its connection attempt was cancelled.
 
     uvloop leaves such a lookup behind, and would log its `gaierror` as never retrieved.
     """

@@ -36,7 +36,7 @@ from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E4
 
 worker_class = "backend.platform.server.worker.GracefulUvicornWorker"
 workers = _settings.workers
-# The code is loaded once, so that workers share its memory, and one that is replaced serves at once.
+# Workers share the memory of the loaded code, and a replacement serves at once.
 preload_app = True
 backlog = BACKLOG
 keepalive = _settings.keep_alive_seconds
@@ -45,9 +45,9 @@ graceful_timeout = _settings.graceful_timeout_seconds
 max_requests = _settings.max_requests
 max_requests_jitter = _settings.max_requests_jitter
 forwarded_allow_ips = ",".join(with_mapped_ipv4(_settings.trusted_proxies))
-# Heartbeats on a disk block with it.
+# Heartbeats on a disk block when the disk does.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - where tmpfs is
-# It writes below HOME, which a read-only root has not, and nobody asks it.
+# Disabled: it needs a writable HOME and is unused.
 control_socket_disable = True
 proc_name = SERVICE_NAME
 accesslog = None
@@ -55,7 +55,7 @@ logconfig_dict = build_logging_config(_settings)
 
 
 def on_starting(_server: Any) -> None:
-    """Forget what an earlier run left in a folder that outlives a container."""
+    """Delete what an earlier run left in a folder that outlives a container."""
     try:
         multiprocess_metrics.reset_multiproc_dir(_directory, EXIT_REASONS)
         drain_marker_path(_settings.run_dir).unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def on_starting(_server: Any) -> None:
 
 
 def when_ready(_server: Any) -> None:
-    """Keep the garbage collector off what was loaded: walking it stops a worker for 0.1 s, and ends the sharing."""
+    """Exempt loaded code from garbage collection, which would pause workers for 0.1 s and unshare its memory."""
     gc.collect()
     gc.freeze()
 
@@ -76,7 +76,7 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Count the end of a worker and keep its sums."""
+    """Count the exit of a worker and keep its counters."""
     reason = exit_reason(worker.pid, was_aborted=worker.aborted)
     multiprocess_metrics.count_worker_exit(_directory, reason)
     multiprocess_metrics.mark_worker_dead(_directory, worker.pid)

@@ -1,4 +1,4 @@
-"""Asks this machine's service how it is; a health check for containers without curl or a shell."""
+"""Checks the health of the service on this machine; for containers without curl or a shell."""
 
 import http.client
 import sys

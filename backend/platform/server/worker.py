@@ -1,4 +1,4 @@
-"""Our Gunicorn worker: uvicorn's, with a bounded stop that loses no request and a reason for its end."""
+"""The Gunicorn worker: uvicorn-worker's, with a bounded graceful shutdown that loses no request, and an exit reason."""
 
 import asyncio
 import os
@@ -18,21 +18,21 @@ from backend.platform.server.http_protocol import BoundedHttpProtocol
 __all__ = ["EXIT_REASONS", "GracefulUvicornWorker", "exit_reason"]
 
 EXIT_REASONS = ("stopped", "recycled", "timeout", "crashed")
-"""Told to stop; reached its number of requests; hung and killed by the master; anything else."""
+"""Told to stop; reached MAX_REQUESTS; hung and killed by the master; anything else."""
 
 CONNECTION_CLOSE_GRACE_SECONDS = 1.0
-"""How long a stopping worker goes on serving with `Connection: close`: longer than a client thinks."""
+"""How long a stopping worker still serves, with `Connection: close`: longer than clients pause between requests."""
 
 _LAST_REQUEST_SECONDS = 0.3
 
 _SHUTDOWN_SECONDS = 5
-"""Part of the graceful timeout kept for the end itself: spans sent, pool closed."""
+"""Part of the graceful timeout reserved for the lifespan's end: export of spans, close of the pool."""
 
 
 class GracefulShutdownServer(Server):
-    """Tells clients to leave before it closes their connections.
+    """Asks clients to close their connections before it closes them.
 
-    uvicorn closes idle connections at once, also those on which a request is under way.
+    uvicorn closes idle connections at once, also those on which a request is arriving.
     """
 
     def end(self) -> None:

@@ -1,4 +1,7 @@
-"""Bounds a request's body: its size, and the time a client may take to send it."""
+"""Limits a request's body: its size, and the time in which a client has to send it.
+
+FastAPI's and Starlette's body limits run the route first and respond in text/plain (docs/decisions/0036-accelerators.md).
+"""
 
 import asyncio
 from http import HTTPStatus
@@ -12,10 +15,10 @@ __all__ = ["BodyLimitMiddleware"]
 
 
 class BodyLimitMiddleware:
-    """Refuses a body that is too large (413) or too slow (408).
+    """Rejects a body that is too large (413) or too slow (408).
 
     Args:
-        max_bytes: Largest body. One that announces more is refused before it is read.
+        max_bytes: Largest body. A larger Content-Length is rejected before the body is read.
         timeout_seconds: Longest time from the first read of the body to its end.
     """
 
@@ -49,7 +52,7 @@ class BodyLimitMiddleware:
                 raise HttpError(
                     HTTPStatus.REQUEST_TIMEOUT,
                     f"The body did not arrive within {self._timeout_seconds:g} seconds.",
-                    # The rest of the body is still on its way, so the connection cannot be used again.
+                    # The rest of the body may still arrive, so the connection cannot be used again.
                     {"Connection": "close"},
                 ) from None
             received += len(message.get("body", b""))
@@ -61,8 +64,8 @@ class BodyLimitMiddleware:
         await self._app(scope, receive_bounded, send)
 
     def _too_large(self) -> HttpError:
-        # Without Connection: close, for the server then reads on and drops the rest: to close on a
-        # client that still sends would reset the connection, and the client might never see why.
+        # Without Connection: close. The server reads and drops the rest: to close on a client that still
+        # sends would reset the connection, and the client could lose the response.
         return HttpError(
             HTTPStatus.CONTENT_TOO_LARGE, f"The body must not have more than {self._max_bytes} bytes."
         )

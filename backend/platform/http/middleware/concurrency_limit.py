@@ -1,4 +1,4 @@
-"""Bounds how many requests a worker answers at once, and how long each may acquire."""
+"""Limits the number of concurrent requests of a worker, and the time of each."""
 
 import asyncio
 from http import HTTPStatus
@@ -14,24 +14,24 @@ __all__ = ["ConcurrencyLimitMiddleware"]
 _RETRY_AFTER = {"Retry-After": "1"}
 
 _MAX_WAITING = 5_000
-"""Requests of a worker that wait, in any line; one takes some 20 kB of memory."""
+"""Most queued requests of a worker, in all queues; each takes some 20 kB of memory."""
 
 _MAX_WAITING_OF_USER = 4_000
-"""Those of one user, so that the requests of one cannot leave no room for another's."""
+"""Most queued requests of one user, so that one user cannot fill the queue."""
 
 
 class ConcurrencyLimitMiddleware:
-    """Lets requests wait in line beyond the worker's capacity; 504 after the time limit; probes and metrics pass.
+    """Queues requests beyond the worker's capacity; 504 after the time limit; probes and metrics pass.
 
-    Who has waited too long, or finds a long line, gets 503. To refuse costs a good part of what
-    an answer costs: without the line, clients that try again at once would leave no time for answers.
-    Each user has a line of their own first, so that the many requests of one do not delay everybody else's.
+    A request that has waited too long, or finds the queue full, gets 503. A 503 costs nearly as much CPU as a 200,
+    so requests queue instead of being rejected at once. Each user has a queue, so that one user's many requests
+    do not delay those of others.
 
     Args:
-        max_concurrent: Requests with a token that are answered at once.
+        max_concurrent: Concurrent requests with a token.
         max_concurrent_of_user: Those of one user.
-        timeout_seconds: Longest time for one.
-        queue_timeout_seconds: Longest time that a request waits, in both lines together.
+        timeout_seconds: Longest time of a request.
+        queue_timeout_seconds: Longest wait of a request, in both queues together.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ConcurrencyLimitMiddleware:
         self._app = app
         self._limiter = FairSemaphore(max_concurrent)
         self._max_concurrent_of_user = max_concurrent_of_user
-        # Of the users that have requests under way.
+        # Only users with requests in flight.
         self._limiter_by_user: dict[str, FairSemaphore] = {}
         self._timeout_seconds = timeout_seconds
         self._queue_timeout_seconds = queue_timeout_seconds
@@ -75,7 +75,7 @@ class ConcurrencyLimitMiddleware:
                 self._limiter_by_user.pop(user, None)
 
     async def _take(self, places: FairSemaphore, deadline: float) -> bool:
-        """Take a place, unless as many requests as may wait do so already."""
+        """Acquire a permit, unless the queue is full."""
         if not places.is_full:
             return await places.acquire(deadline)
         if self._waiting >= _MAX_WAITING:
@@ -101,7 +101,7 @@ class ConcurrencyLimitMiddleware:
             async with asyncio.timeout(self._timeout_seconds) as limit:
                 await self._app(scope, receive, note_start)
         except TimeoutError:
-            # Half an answer cannot be mended, and another's timeout is not ours.
+            # A started response cannot be replaced, and a timeout from further inside is not this one.
             if started or not limit.expired():
                 raise
             late = HttpError(

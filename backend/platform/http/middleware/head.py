@@ -1,4 +1,4 @@
-"""Answers HEAD as GET without the body, on every route (RFC 9110 §9.3.2)."""
+"""Responds to HEAD as to GET without the body, on every route (RFC 9110 §9.3.2)."""
 
 from http import HTTPMethod
 

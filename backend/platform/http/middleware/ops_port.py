@@ -1,4 +1,4 @@
-"""Sends what arrives on the ops port to the probes and metrics, everything else to the service."""
+"""Routes requests on the ops port to the probes and metrics, all others to the service."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -6,11 +6,11 @@ __all__ = ["OpsPortMiddleware"]
 
 
 class OpsPortMiddleware:
-    """Keeps probes and metrics off the public port, and the service off the other.
+    """Keeps probes and metrics off the public port, and the service off the ops port.
 
     Args:
         port: The ops port.
-        ops: Answers there.
+        ops: The application that serves the ops port.
     """
 
     def __init__(self, app: ASGIApp, port: int, ops: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""Gives every request an id: the caller's `X-Request-ID` where it is fit for a log, else a new one."""
+"""Gives every request an id: the caller's `X-Request-ID` where it is safe to log, else a new one."""
 
 import random
 import re
@@ -16,7 +16,7 @@ _FIT = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class RequestIdMiddleware:
     """Puts `request_id` into the request's state and the log's context.
 
-    Lies within the span, whose trace the log's context names too. The answer gets it from `ResponseHeadersMiddleware`.
+    Runs inside the span, whose trace id is in the log's context too. `ResponseHeadersMiddleware` adds it to the response.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -28,11 +28,11 @@ class RequestIdMiddleware:
             await self._app(scope, receive, send)
             return
         given = next(iter(header_values(scope, b"x-request-id")), "")
-        # No secret, and random numbers of the kernel cost a system call.
+        # Not a secret; the kernel's random numbers cost a system call.
         request_id = given if _FIT.fullmatch(given) else f"{random.getrandbits(128):032x}"
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        # The trace's id is there while tracing is on.
+        # The trace id exists while tracing is on.
         token = request_context.set(
             {name: state[name] for name in ("request_id", "trace_id") if name in state}
         )

@@ -11,10 +11,10 @@ from backend.platform.observability.metrics import observe_request, requests_act
 __all__ = ["EXCLUDED_ROUTES", "RequestMetricsMiddleware"]
 
 EXCLUDED_ROUTES = frozenset({"/health", "/livez", "/readyz", "/metrics"})
-"""Machines ask these every few seconds; they would hide what people do."""
+"""Probes and scrapes every few seconds; they would hide the requests of users."""
 
 CLIENT_CLOSED_REQUEST = 499
-"""The client left before it was answered; nginx's code for it."""
+"""The client closed the connection before the response; nginx's status for it."""
 
 
 class RequestMetricsMiddleware:

@@ -1,4 +1,4 @@
-"""What every answer carries: its request's id, security headers, and the request to leave while the worker drains."""
+"""Headers of every response: the request id, security headers, and `Connection: close` while the worker drains."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,12 +15,12 @@ _CLOSE = (b"connection", b"close")
 
 
 class ResponseHeadersMiddleware:
-    """Adds headers to each answer; lies within `RequestIdMiddleware`.
+    """Adds headers to each response; runs inside `RequestIdMiddleware`.
 
     Args:
-        drain: While it is active, answers ask the client to close the connection (RFC 9112 §9.6),
-            so that none is open, and none is cut, when the worker stops.
-        hsts_max_age_seconds: For Strict-Transport-Security (RFC 6797), which only HTTPS may carry; 0: none.
+        drain: While it is active, responses ask the client to close the connection (RFC 9112 §9.6),
+            so that no connection is open when the worker stops.
+        hsts_max_age_seconds: Of Strict-Transport-Security (RFC 6797), which is sent over HTTPS only; 0 sends none.
     """
 
     def __init__(self, app: ASGIApp, drain: Drain, hsts_max_age_seconds: int) -> None:

@@ -20,9 +20,9 @@ _SERVER_ERROR = 500
 
 
 class TraceMiddleware:
-    """Makes the server span, by OpenTelemetry's HTTP conventions, and leaves its trace's id in the state.
+    """Creates the server span by OpenTelemetry's HTTP conventions, and puts its trace id into the request's state.
 
-    The query is left out, against the conventions: it holds what people search for.
+    `url.query` is left out, against the conventions: it holds search texts.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,7 +41,7 @@ class TraceMiddleware:
         if span is not None:
             span.set_attributes(_attributes(scope))
             await self._record(span, scope, receive, send)
-        else:  # nobody would ever see what is made beneath it
+        else:  # not recorded, and neither is anything within it
             await self._app(scope, receive, send)
 
     async def _record(self, span: Span, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +97,7 @@ def _finish(span: Span, scope: Scope, status: int, error: str | None) -> None:
         span.set_attribute("http.route", route)
     if status:
         span.set_attribute("http.response.status_code", status)
-    # The conventions: what the client did wrong is no error of the server's span.
+    # By the conventions a 4xx is no error of a server span.
     if error is not None or status >= _SERVER_ERROR:
         span.set_attribute("error.type", error or str(status))
         span.set_status(Status(StatusCode.ERROR))

@@ -1,4 +1,4 @@
-"""FairSemaphore what no one expected into a 500 problem, inside CORS, so that a browser can read it too."""
+"""Turns an exception without a handler into a 500 problem, inside CORS, so that a browser can read it too."""
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,7 +11,7 @@ _log = structlog.get_logger()
 
 
 class UnhandledExceptionMiddleware:
-    """Answers 500 for an exception that has no handler, and logs it."""
+    """Responds with 500 to an exception that has no handler, and logs it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,6 +32,6 @@ class UnhandledExceptionMiddleware:
             await self._app(scope, receive, note_start)
         except Exception:
             _log.exception("unexpected error", path=scope["path"])
-            if started:  # the status is sent: all that is left is to break the connection
+            if started:  # the status is sent, so only closing the connection is left
                 raise
             await internal_error_response(scope)(scope, receive, send)
