@@ -1,5 +1,9 @@
 """The composition root: creates the application from its settings."""
 
+from backend.platform.observability import otel_variables  # noqa: F401 - before FastAPI, which reads OTEL_PROPAGATORS
+
+# isort: split
+
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from importlib import metadata

@@ -93,7 +93,6 @@ def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> No
             {"DATABASE_POOL_PREWARM_SIZE": "31"},
             "DATABASE_POOL_PREWARM_SIZE must not exceed DATABASE_POOL_MAX_SIZE",
         ),
-        ({**PRODUCTION, "DEBUG": "true"}, "DEBUG must be false unless ENVIRONMENT=development"),
         (
             {**PRODUCTION, "FAULT_ERROR_RATE": "0.1"},
             "FAULT_ERROR_RATE and FAULT_LATENCY_SECONDS must be 0 unless ENVIRONMENT=development",

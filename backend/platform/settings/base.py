@@ -1,9 +1,9 @@
 """Base class of the settings groups, and the function that loads a group from the environment."""
 
 from pathlib import Path
-from typing import Any, Literal, Self, override
+from typing import Any, Literal, override
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from backend.platform.errors import ConfigurationError
@@ -39,20 +39,10 @@ class SettingsGroup(BaseSettings):
         description="`production` requires a database and a secret or key set. `development` starts an embedded "
         "PostgreSQL and generates a secret where none is configured.",
     )
-    debug: bool = Field(
-        default=False,
-        description="Must be `false` in production. It has no effect: development logs always have tracebacks.",
-    )
     data_dir: Path = Field(
         Path(f".{SERVICE_NAME}"),
         description="Directory of the embedded database and of the generated secret. Used in development only.",
     )
-
-    @model_validator(mode="after")
-    def _check_debug(self) -> Self:
-        if self.debug and self.environment == "production":
-            raise ValueError("DEBUG must be false unless ENVIRONMENT=development")
-        return self
 
 
 def load[Group: SettingsGroup](group: type[Group]) -> Group:

@@ -62,7 +62,7 @@ class DatabaseSettings(SettingsGroup):
     database_connection_max_idle_seconds: float = Field(
         300.0,
         ge=0,
-        description="Seconds after which an idle connection is closed. 0 closes each connection after its use.",
+        description="Seconds after which an idle connection is closed. 0 keeps it open.",
     )
     database_statement_timeout_seconds: float = Field(
         5.0,
