@@ -70,7 +70,7 @@ class FairSemaphore:
             raise
 
     def release(self) -> None:
-        """Give a place to who waits longest, if anybody does."""
+        """Release a permit to the longest waiter, if there is one."""
         while self._waiters:
             first, _ = self._waiters.popitem(last=False)
             if not first.done():
@@ -90,7 +90,7 @@ class FairSemaphore:
         self._timer = loop.call_at(self._timer_deadline, self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell those whose time is over, and look again when the next one's is."""
+        """Wake the waiters whose deadline has passed, and set the timer for the next deadline."""
         now = loop.time()
         while self._deadlines and (self._deadlines[0][0] <= now or self._deadlines[0][2].done()):
             _, _, first = heappop(self._deadlines)
