@@ -62,7 +62,7 @@ class TaskQuery(BaseModel):
     @property
     def scope(self) -> dict[str, Any]:
         """The parameters that must be the same for every page of a list."""
-        return {name: value for name, value in self if name not in {"limit", "cursor"}}
+        return {name: value for name, value in self.__dict__.items() if name not in {"limit", "cursor"}}
 
     @model_validator(mode="after")
     def _default_order(self) -> Self:

@@ -63,8 +63,9 @@ class TaskService:
             InvalidInput: The cursor is not one of this list.
         """
         with service_span("list tasks"):
-            sort_key, scope = SORT_KEYS[query.sort], query.scope
-            after = decode_cursor(query.cursor, sort_key, owner.user_id, scope) if query.cursor else None
+            sort_key, after = SORT_KEYS[query.sort], None
+            if query.cursor:
+                after = decode_cursor(query.cursor, sort_key, owner.user_id, query.scope)
             # One row more than requested shows whether there is a next page.
             found = await self._repository.list(
                 owner.user_id,
@@ -74,7 +75,7 @@ class TaskService:
             next_cursor = None
             if len(found) > query.limit:
                 last = Keyset(getattr(tasks[-1], query.sort), tasks[-1].id)
-                next_cursor = encode_cursor(last, sort_key, owner.user_id, scope)
+                next_cursor = encode_cursor(last, sort_key, owner.user_id, query.scope)
             return TaskPageRecord(tasks, len(tasks), next_cursor)
 
     async def get(self, owner: Principal, task_id: int, precondition: Precondition) -> VersionedTask:

@@ -1,24 +1,23 @@
 """One page of a list, as a service requests it from a repository."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 __all__ = ["Keyset", "ListQuery", "Order"]
 
 Order = Literal["asc", "desc"]
 
 
-@dataclass(frozen=True, slots=True)
-class Keyset:
+class Keyset(msgspec.Struct, frozen=True):
     """The position of one row in an ordered list: the value of the sort column, then `id` for equal values."""
 
     key: Any
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuery[Filter: str]:
+class ListQuery[Filter: str](msgspec.Struct, frozen=True):
     """One page of a list.
 
     Attributes:
