@@ -13,6 +13,7 @@ from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.migration import migrate
 from tests.support.better_auth import SECRET, BetterAuth, SignedUp, better_auth
+from tests.support.routes import endpoints
 from tests.support.service import RunningService, running_service, service_settings
 
 pytestmark = pytest.mark.timeout(180)
@@ -45,12 +46,9 @@ SINGULAR = {"user": {"modelName": "user"}}
 def task_requests(app: FastAPI) -> Iterator[tuple[str, str]]:
     """Return method and path, below a user's tasks, of every route that needs a token."""
     prefix = "/api/{user_id}/tasks"
-    for route in app.routes:
-        path = getattr(route, "path", "")
-        if path.startswith("/api/"):
-            assert path.startswith(prefix)
-            for method in sorted(getattr(route, "methods", ())):
-                yield method, path.removeprefix(prefix)
+    for endpoint in endpoints(app):
+        if endpoint.path.startswith(prefix):
+            yield endpoint.method, endpoint.path.removeprefix(prefix)
 
 
 async def call(
