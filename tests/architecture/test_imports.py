@@ -1,4 +1,4 @@
-"""The layers import downwards only; `[tool.importlinter]` in pyproject.toml says what that means."""
+"""Imports follow the contracts of `[tool.importlinter]` in pyproject.toml."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_imports_keep_to_the_layers() -> None:
+def test_imports_follow_the_layers() -> None:
     program = Path(sys.executable).with_name("lint-imports")
     result = subprocess.run([program, "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

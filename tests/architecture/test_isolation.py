@@ -1,4 +1,4 @@
-"""Every statement has the user in its WHERE clause. Statements are discovered, so that each new one is checked."""
+"""Every statement restricts its rows to one user. The statements are discovered, so that new ones are checked."""
 
 import ast
 import importlib
@@ -75,7 +75,7 @@ def is_user_parameter(value: Any) -> bool:
 
 
 def restricts(clause: Any, column: Column[Any]) -> bool:
-    """Tell whether a WHERE has `column = :user_id` in each of its alternatives."""
+    """Return whether a WHERE clause has the conjunct `column = :user_id`."""
     return any(
         isinstance(each, BinaryExpression)
         and each.operator is operators.eq
@@ -106,7 +106,7 @@ def faults(expression: ClauseElement) -> Iterator[str]:
         elif isinstance(part, Select):
             for table in part.get_final_froms():
                 column = user_column(table) if isinstance(table, Table) else None
-                # That an e-mail address is taken is the one thing to know of others.
+                # `users` may be read: the only fact about other users is that an e-mail address is taken.
                 if column is not None and table is not USERS and not restricts(part.whereclause, column):
                     yield f"reads {table} of other users"
 
@@ -115,14 +115,14 @@ STATEMENTS = list(statements())
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
-def test_every_statement_is_of_one_user(statement: CompiledStatement) -> None:
+def test_every_statement_is_restricted_to_one_user(statement: CompiledStatement) -> None:
     assert "user_id" in statement.parameters
     assert list(faults(statement.expression)) == []
 
 
-def test_statements_that_are_made_on_first_use_are_found() -> None:
+def test_statements_that_are_compiled_on_first_use_are_discovered() -> None:
     names = [statement.name for statement in STATEMENTS]
-    # Each sort and order, with each set of: completed, search, after.
+    # One per sort key, order and subset of the conditions completed, search and after.
     assert names.count("search tasks (window)") == len(SORT_KEYS) * 2 * 2**3
     assert names.count("select tasks") == len(SORT_KEYS) * 2 * 2**3
     assert {"insert task", "insert user", "delete idempotency keys"} <= set(names)
@@ -159,8 +159,8 @@ def test_a_statement_without_the_user_is_detected(expression: ClauseElement) -> 
     assert list(faults(expression))
 
 
-def test_statements_are_made_where_they_are_found() -> None:
-    """At the top level of a module, or in a top-level function that returns a statement."""
+def test_statements_are_created_only_where_they_are_discovered() -> None:
+    """Statements are created at the top level of a module, or in a top-level function that returns one."""
     for path in ROOT.rglob("*.py"):
         tree = ast.parse(path.read_text())
         functions = [

@@ -1,4 +1,4 @@
-"""No route is reachable without a token of the user in its path. Routes are discovered."""
+"""Every route needs a token of the user in its path. The routes are discovered."""
 
 from collections.abc import Iterator
 from urllib.parse import quote, unquote
@@ -12,8 +12,8 @@ from backend.platform.http.dependencies import owner
 from tests.support.asgi import call
 from tests.support.routes import dependencies, endpoints, example_path
 
-# Every other path that needs no token must be added here on purpose.
-OPEN_PATHS = {
+# Public paths. Add a path here only on purpose.
+PUBLIC_PATHS = {
     "/health",
     "/livez",
     "/readyz",
@@ -28,7 +28,7 @@ OPEN_PATHS = {
 def unguarded(app: FastAPI) -> Iterator[str]:
     """Yield each route that a request without a token, or with a token of another user, could reach."""
     for endpoint in endpoints(app):
-        if endpoint.path in OPEN_PATHS:
+        if endpoint.path in PUBLIC_PATHS:
             continue
         if not endpoint.path.startswith("/api/{user_id}/"):
             yield f"{endpoint.method} {endpoint.path} is outside of /api/{{user_id}}/"
@@ -46,8 +46,8 @@ def test_every_route_checks_token_and_owner() -> None:
     assert list(unguarded(app)) == []
 
 
-async def anybody(request: Request) -> None:
-    """Stand for a route that somebody forgot to guard."""
+async def unguarded_endpoint(request: Request) -> None:
+    """Replace the endpoint of a route without the owner check."""
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_a_route_without_a_guard_is_detected(path: str, *, included: bool) -> No
     app = make_app()
     if included:
         other = APIRouter()
-        other.add_api_route(path, anybody, dependencies=[Depends(anybody)])
+        other.add_api_route(path, unguarded_endpoint, dependencies=[Depends(unguarded_endpoint)])
         app.include_router(other)
     else:
-        app.add_api_route(path, anybody)
+        app.add_api_route(path, unguarded_endpoint)
     assert len(list(unguarded(app))) == 1
 
 
 def spellings(path: str) -> Iterator[str]:
-    """Yield other ways to write a path, some of which a proxy or a server takes for the same."""
+    """Yield variants of a path that a proxy or a server could normalize to the same path."""
     yield path
     yield path.upper()
     yield path.replace("/api", "/Api", 1)
@@ -93,17 +93,17 @@ def spellings(path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("root_path", ["", "/svc", "/svc/", "/a%20b"])
-async def test_no_spelling_of_a_path_passes_without_a_token(root_path: str) -> None:
+async def test_no_variant_of_a_path_is_served_without_a_token(root_path: str) -> None:
     app = make_app()
     reached = 0
     for endpoint in endpoints(app):
-        if endpoint.path in OPEN_PATHS:
+        if endpoint.path in PUBLIC_PATHS:
             continue
         path = example_path(endpoint.path, "alice")
         for spelling in {*spellings(path), *(root_path + each for each in spellings(path))}:
-            for in_front in {"", root_path}:
+            for prefix in {"", root_path}:
                 for method in {endpoint.method, "HEAD", "OPTIONS"}:
-                    answer = await call(app, method, in_front + unquote(spelling), root_path=root_path)
-                    assert answer.status in {401, 404, 405}, (method, spelling)
-                    reached += answer.status == 401
+                    response = await call(app, method, prefix + unquote(spelling), root_path=root_path)
+                    assert response.status in {401, 404, 405}, (method, spelling)
+                    reached += response.status == 401
     assert reached > 100

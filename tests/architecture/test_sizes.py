@@ -1,4 +1,4 @@
-"""Files and functions stay small, and every module says what it is for (docs/architecture.md)."""
+"""Size limits of files and functions, and a docstring for every module (docs/architecture.md)."""
 
 import ast
 from pathlib import Path
@@ -15,12 +15,12 @@ def lines(path: Path) -> int:
     return len(path.read_text().splitlines())
 
 
-def test_half_of_the_files_have_at_most_eighty_lines() -> None:
+def test_median_file_has_at_most_eighty_lines() -> None:
     assert median(map(lines, BACKEND)) <= 80
 
 
 @pytest.mark.parametrize(("paths", "limit"), [(BACKEND, 250), (TESTS, 300)], ids=["backend", "tests"])
-def test_no_file_is_longer_than_its_limit(paths: list[Path], limit: int) -> None:
+def test_no_file_exceeds_its_limit(paths: list[Path], limit: int) -> None:
     assert {str(path.relative_to(ROOT)): lines(path) for path in paths if lines(path) > limit} == {}
 
 
@@ -35,11 +35,11 @@ def test_no_function_is_longer_than_fifty_lines() -> None:
     assert too_long == {}
 
 
-def test_every_module_says_what_it_is_for() -> None:
-    silent = [
+def test_every_module_has_a_docstring() -> None:
+    missing = [
         str(path.relative_to(ROOT)) for path in BACKEND if not ast.get_docstring(ast.parse(path.read_text()))
     ]
-    assert silent == []
+    assert missing == []
 
 
 def test_only_empty_init_files() -> None:

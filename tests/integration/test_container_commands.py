@@ -23,5 +23,5 @@ def test_draining_marks_the_folder(tmp_path: Path) -> None:
 def test_a_probe_of_nothing_fails_in_one_line() -> None:
     result = run("healthcheck", "/livez", OPS_PORT=str(free_port()), http_proxy="http://127.0.0.1:9")
     assert result.returncode == 1
-    assert result.stderr.startswith("healthcheck: /livez does not answer: ")
+    assert result.stderr.startswith("healthcheck: /livez does not respond: ")
     assert len(result.stderr.splitlines()) == 1

@@ -11,7 +11,7 @@ import structlog
 from backend.platform.auth.algorithms import SigningKey
 from backend.platform.auth.jwks_client import JWKSClient, JWKSFetchError
 from backend.platform.errors import SigningKeysUnavailable
-from backend.platform.observability.metrics import begin_key_set, observe_key_set_refresh
+from backend.platform.observability.metrics import initialize_key_set_metrics, observe_key_set_refresh
 
 __all__ = ["JWKSCache"]
 
@@ -51,7 +51,7 @@ class JWKSCache:
 
     async def start(self) -> None:
         """Start the background refresh; the key server may be unreachable."""
-        begin_key_set()
+        initialize_key_set_metrics()
         self._refresh_task = asyncio.create_task(self._refresh_forever(), name="refresh-key-set")
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""A fair semaphore with a deadline for each waiter."""
+"""A fair (first-come, first-served) semaphore with a deadline for each waiter."""
 
 import asyncio
 import math
@@ -9,19 +9,19 @@ __all__ = ["FairSemaphore"]
 
 
 class FairSemaphore:
-    """A number of permits, first come, first served.
+    """A semaphore whose permits go to waiters in order of arrival.
 
-    asyncio.Semaphore with asyncio.timeout does the same for three times the CPU of a waiter: it needs a timer for
-    each. Here one timer, for the earliest deadline, serves all waiters.
+    asyncio.Semaphore with asyncio.timeout uses three times the CPU per waiter, because it needs one timer for each.
+    This class uses one timer, for the earliest deadline.
 
     Args:
-        permits: How many there are, at least 1.
+        permits: Number of permits, at least 1.
     """
 
     def __init__(self, permits: int) -> None:
         self._permits = self._free = permits
         self._waiters: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
-        # Heap of (deadline, identity, waiter); the identity only keeps equal deadlines comparable.
+        # Heap of (deadline, identity, waiter). The identity only makes equal deadlines comparable.
         self._deadlines: list[tuple[float, int, asyncio.Future[bool]]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._timer_deadline = math.inf
@@ -38,19 +38,19 @@ class FairSemaphore:
 
     @property
     def waiting(self) -> int:
-        """Number of waiters, without those that were cancelled or timed out."""
+        """Number of waiters, without cancelled and timed-out ones."""
         return len(self._waiters)
 
     async def acquire(self, deadline: float) -> bool:
-        """Acquire a permit, which the caller releases.
+        """Acquire a permit. The caller must release it.
 
         Args:
-            deadline: Until when to wait, in seconds of the event loop's clock.
+            deadline: End of the wait, in seconds of the event loop's clock.
 
         Returns:
-            Whether a permit was free in time.
+            False if no permit was free before the deadline.
         """
-        if self._free:  # there are no waiters then
+        if self._free:  # implies that there are no waiters
             self._free -= 1
             return True
         loop = asyncio.get_running_loop()
@@ -63,9 +63,8 @@ class FairSemaphore:
             return await waiter
         except asyncio.CancelledError:
             self._waiters.pop(waiter, None)
-            if (
-                waiter.done() and not waiter.cancelled() and waiter.result()
-            ):  # both in one iteration of the loop
+            # The waiter may get a permit and be cancelled in the same iteration of the event loop.
+            if waiter.done() and not waiter.cancelled() and waiter.result():
                 self.release()
             raise
 
@@ -75,11 +74,11 @@ class FairSemaphore:
             first, _ = self._waiters.popitem(last=False)
             if not first.done():
                 first.set_result(True)
-                self._drop_done()
+                self._drop_done_deadlines()
                 return
         self._free += 1
 
-    def _drop_done(self) -> None:
+    def _drop_done_deadlines(self) -> None:
         while self._deadlines and self._deadlines[0][2].done():
             heappop(self._deadlines)
 

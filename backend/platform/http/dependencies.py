@@ -19,7 +19,7 @@ _IDEMPOTENCY_KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})')
 async def owner(
     user_id: Annotated[str, Path(description="The owner of the data: the token's `sub`.")], request: Request
 ) -> Principal:
-    """Return the caller, who must be the user in the path. Runs before every database access."""
+    """Return the caller. It must be the user in the path. Runs before every database access."""
     principal: Principal = request.state.principal
     if principal.user_id != user_id:
         raise PathUserMismatch("The path names another user than your token does.")
@@ -42,15 +42,15 @@ async def _idempotency_key(request: Request) -> str | None:
     keys = request.headers.getlist("idempotency-key")
     if not keys:
         return None
-    found = _IDEMPOTENCY_KEY.fullmatch(keys[0].strip())
-    if len(keys) > 1 or found is None:
+    match = _IDEMPOTENCY_KEY.fullmatch(keys[0].strip())
+    if len(keys) > 1 or match is None:
         raise InvalidInput(
             InvalidValue(
                 "/header/idempotency-key",
                 "must be one text of 1 to 255 printable ASCII characters, without spaces and quotes",
             )
         )
-    return found[1] or found[2]
+    return match[1] or match[2]
 
 
 IdempotencyKeyDep = Annotated[str | None, Depends(_idempotency_key)]
@@ -59,10 +59,10 @@ IdempotencyKeyDep = Annotated[str | None, Depends(_idempotency_key)]
 def service(name: str) -> Callable[[Request], Awaitable[Any]]:
     """Return a dependency on a service of the worker.
 
-    The dependency first runs the fault injection of development, if it is active.
+    The dependency first runs the fault injection, which exists in development only.
 
     Args:
-        name: Attribute of `app.state`, such as `task_service`.
+        name: Attribute of `app.state` that contains the service, such as `task_service`.
     """
 
     async def read(request: Request) -> Any:

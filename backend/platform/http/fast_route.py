@@ -1,8 +1,8 @@
 """Accelerator `fast_route`: calls a route's dependencies without FastAPI's general solver.
 
-Leans on these internals of FastAPI: `fastapi.routing.iter_route_contexts`, the attributes of a route context
+Uses these internals of FastAPI: `fastapi.routing.iter_route_contexts`, the attributes of a route context
 (`dependant`, `path_regex`, `param_convertors`), `fastapi.dependencies.models.Dependant`, and
-`fastapi._compat.ModelField.validate` and `field_annotation_is_scalar`. Where one of them differs, nothing is installed.
+`fastapi._compat.ModelField.validate` and `field_annotation_is_scalar`. If one of them differs, no fast route is installed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["FastRoute", "install"]
 
-_ARGUMENTS = "fast_route.arguments"
+_ARGUMENTS_KEY = "fast_route.arguments"
 
 
 def install(app: FastAPI) -> None:
-    """Put a fast route in front of each route that the application has, where the signature allows it.
+    """Insert a fast route before each route of the application with a supported signature.
 
-    FastAPI's own routes stay. They serve every request that a fast route declines, and make the OpenAPI document.
+    FastAPI's own routes stay. They serve every request that a fast route declines, and the OpenAPI document uses them.
 
     Args:
-        app: Has all of its routes.
+        app: The application, with all of its routes added.
     """
     if not is_on("fast_route"):
         return
@@ -51,15 +51,16 @@ def install(app: FastAPI) -> None:
 
 
 class FastRoute(BaseRoute):
-    """Serves the requests of one `APIRoute` that need nothing but FastAPI's most common features.
+    """Serves the requests of one `APIRoute` that use only FastAPI's most common features.
 
     FastAPI's solver handles every kind of parameter, and opens three exit stacks for each request. This one handles path
     parameters, one model of query parameters, the request and async dependencies (docs/decisions/0026-fast-route.md).
-    It declines invalid parameters and an application with `dependency_overrides`, so that FastAPI's own route serves them.
+    It declines requests with invalid parameters, and all requests while the application has `dependency_overrides`.
+    FastAPI's own route then serves them.
     """
 
     def __init__(
-        self, app: FastAPI, route: RouteContext, calls: list[_Call], shadows: list[re.Pattern[str]]
+        self, app: FastAPI, route: RouteContext, calls: list[_DependencyCall], shadows: list[re.Pattern[str]]
     ) -> None:
         self._app = app
         self._route = route.original_route
@@ -70,20 +71,24 @@ class FastRoute(BaseRoute):
         self._calls = calls
         self._shadows = shadows
         self._has_query = any(call.query_param for call in calls)
-        # Fails here if `validate` has another signature.
+        # Raises here, at installation, if `validate` has another signature.
         self._arguments(dict.fromkeys(self._convertors, ""), {})
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a request that this route can serve as FastAPI's own would."""
+        """Match a request that this route serves with the same result as FastAPI's route."""
         if scope["type"] != "http" or scope["method"] not in self._methods:
             return Match.NONE, {}
         path = get_route_path(scope)
-        found = self._path_regex.fullmatch(path)
-        if found is None or self._app.dependency_overrides or any(each.match(path) for each in self._shadows):
+        match = self._path_regex.fullmatch(path)
+        if (
+            match is None
+            or self._app.dependency_overrides
+            or any(pattern.match(path) for pattern in self._shadows)
+        ):
             return Match.NONE, {}
         path_params = {**scope.get("path_params", {})}
-        for name, text in found.groupdict().items():
+        for name, text in match.groupdict().items():
             path_params[name] = self._convertors[name].convert(text)
         query = dict(QueryParams(scope["query_string"])) if self._has_query else {}
         arguments = self._arguments(path_params, query)
@@ -93,7 +98,7 @@ class FastRoute(BaseRoute):
             "endpoint": self._endpoint,
             "path_params": path_params,
             "route": self._route,
-            _ARGUMENTS: arguments,
+            _ARGUMENTS_KEY: arguments,
         }
 
     @override
@@ -101,7 +106,7 @@ class FastRoute(BaseRoute):
         """Call the dependencies and the endpoint, and send its response."""
         request = Request(scope, receive, send)
         results: list[Any] = []
-        for call, arguments in zip(self._calls, scope[_ARGUMENTS], strict=True):
+        for call, arguments in zip(self._calls, scope[_ARGUMENTS_KEY], strict=True):
             for name, index in call.results:
                 arguments[name] = results[index]
             if call.request_name is not None:
@@ -112,7 +117,7 @@ class FastRoute(BaseRoute):
     def _arguments(
         self, path_params: Mapping[str, Any], query: dict[str, Any]
     ) -> list[dict[str, Any]] | None:
-        """Return the validated parameters of each call, None where one is invalid."""
+        """Return the validated parameters of each call, or None if one is invalid."""
         arguments = []
         for call in self._calls:
             values: dict[str, Any] = {}
@@ -131,10 +136,10 @@ class FastRoute(BaseRoute):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """A dependency, or at last the endpoint, and the sources of its arguments.
+class _DependencyCall:
+    """A call of a dependency or of the endpoint, and the sources of its arguments.
 
-    `results` has the argument that takes each earlier result, and the result's index.
+    `results` contains the name of each argument that is the result of an earlier call, and the index of that call.
     """
 
     function: Callable[..., Any]
@@ -147,17 +152,17 @@ class _Call:
 def _fast_routes(app: FastAPI) -> Iterator[FastRoute]:
     from fastapi.routing import iter_route_contexts  # noqa: PLC0415 - may be missing
 
-    slow: list[RouteContext] = []
+    earlier: list[RouteContext] = []
     for route in iter_route_contexts(app.routes):
         if not isinstance(route.original_route, (Route, Mount)):
-            return  # it may match any path, and takes precedence over what follows
-        calls: list[_Call] = []
+            return  # it can match any path, and takes precedence over the routes after it
+        calls: list[_DependencyCall] = []
         is_fast = isinstance(route.original_route, APIRoute) and _returns_response(route)
-        if is_fast and _append(calls, route.dependant):
-            shadows = [each.path_regex for each in slow if _may_overlap(each, route)]
+        if is_fast and _flatten_dependencies(calls, route.dependant):
+            shadows = [each.path_regex for each in earlier if _may_overlap(each, route)]
             yield FastRoute(app, route, calls, shadows)
         else:
-            slow.append(route)
+            earlier.append(route)
 
 
 def _returns_response(route: RouteContext) -> bool:
@@ -168,23 +173,23 @@ def _returns_response(route: RouteContext) -> bool:
 
 
 def _may_overlap(first: RouteContext, second: RouteContext) -> bool:
-    one, other = ((route.path or "").partition("{")[0] for route in (first, second))
-    return one.startswith(other) or other.startswith(one)
+    prefix, other = ((route.path or "").partition("{")[0] for route in (first, second))
+    return prefix.startswith(other) or other.startswith(prefix)
 
 
-def _append(calls: list[_Call], dependant: Dependant) -> bool:
-    """Add a function behind those that it depends on, each of them once; return whether that is possible."""
+def _flatten_dependencies(calls: list[_DependencyCall], dependant: Dependant) -> bool:
+    """Append the calls of a dependency tree, dependencies first, each once. Return False if one is unsupported."""
     if not _is_supported(dependant):
         return False
     results = []
     for each in dependant.dependencies:
-        if not _append(calls, each):
+        if not _flatten_dependencies(calls, each):
             return False
         if each.name is not None:
             results.append((each.name, next(i for i, call in enumerate(calls) if call.function is each.call)))
     if dependant.call is not None and all(call.function is not dependant.call for call in calls):
         query_param = next(iter(dependant.query_params), None)
-        call = _Call(
+        call = _DependencyCall(
             dependant.call, results, dependant.path_params, query_param, dependant.request_param_name
         )
         calls.append(call)
@@ -220,7 +225,7 @@ def _is_model(field: ModelField) -> bool:
 
 
 def _is_flat(field: ModelField) -> bool:
-    """Return whether a model's fields take one value of the query each."""
+    """Return whether each field of a model takes one query parameter value."""
     from fastapi._compat import field_annotation_is_scalar  # noqa: PLC0415 - may be missing
 
     model = field.field_info.annotation

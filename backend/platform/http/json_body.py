@@ -16,11 +16,11 @@ __all__ = ["json_body"]
 def json_body[Model: BaseModel](model: type[Model]) -> Callable[[Request, Principal], Awaitable[Model]]:
     """Return a dependency that reads the JSON body.
 
-    FastAPI does not read the body, so that the owner check (403) precedes it and every invalid body gets
-    a response of its own: 415 for the media type, 422 with a JSON pointer for a value.
+    FastAPI does not read the body. So the owner check (403) runs first, and an invalid body gets a specific response:
+    415 for the media type, 422 with a JSON pointer for a value.
 
     Args:
-        model: Validates the body.
+        model: The model that validates the body.
     """
 
     async def read(request: Request, _owner: OwnerDep) -> Model:

@@ -1,4 +1,4 @@
-"""OpenAPI of a route: what FastAPI does not derive from the code (problems, JSON bodies, headers, token)."""
+"""The parts of a route's OpenAPI that FastAPI does not derive from the code: problems, JSON bodies and headers."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -21,9 +21,9 @@ __all__ = [
 ]
 
 type Responses = dict[int | str, dict[str, Any]]
-"""The `responses` of FastAPI's decorators."""
+"""Type of the `responses` argument of FastAPI's decorators."""
 
-_EVERY_ROUTE: Final = (401, 403, 422, 500, 503, 504)
+_COMMON_STATUSES: Final = (401, 403, 422, 500, 503, 504)
 _RETRY_AFTER: Final = {"Retry-After": "Seconds to wait before trying again."}
 _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
     401: (
@@ -75,11 +75,11 @@ def preconditions(resource: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def problem_responses(resource: str, *statuses: int) -> Responses:
-    """Return the problem responses of a route (`responses=`): those of every route, and the given ones.
+    """Return the problem responses of a route (`responses=`): the common ones and the given ones.
 
     Args:
         resource: Noun in the descriptions, such as `task`.
-        statuses: Of 404, 408, 409, 412, 413 and 415.
+        statuses: Any of 404, 408, 409, 412, 413 and 415.
     """
     return {
         status: {
@@ -87,30 +87,30 @@ def problem_responses(resource: str, *statuses: int) -> Responses:
             "headers": header_objects(_PROBLEMS[status][1]),
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in sorted({*_EVERY_ROUTE, *statuses})
+        for status in sorted({*_COMMON_STATUSES, *statuses})
     }
 
 
 def response_headers(status: int, headers: dict[str, str], description: str | None = None) -> Responses:
-    """Return the headers of a response (`responses=`), by name and description.
+    """Return the headers of a response (`responses=`).
 
     Args:
         status: HTTP status.
-        headers: Description of each header.
-        description: Of the response, if FastAPI does not know it.
+        headers: The description of each header, by name.
+        description: The description of the response. None keeps that of FastAPI.
     """
     response: dict[str, Any] = {"headers": header_objects(headers)}
     return {status: response if description is None else {"description": description} | response}
 
 
 class RequestBody(dict[str, Any]):
-    """A `requestBody` that keeps its model for the document's components."""
+    """A `requestBody` with its model, whose schema becomes a component of the document."""
 
     model: type[BaseModel]
 
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON body of a route with `json_body` (`openapi_extra=`)."""
+    """Return the request body of a route that uses `json_body` (`openapi_extra=`)."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     body = RequestBody(required=True, content={"application/json": {"schema": schema, "example": example}})
     body.model = model
@@ -134,5 +134,5 @@ def request_headers(*headers: tuple[str, str, str]) -> dict[str, Any]:
 
 
 def header_objects(descriptions: dict[str, str]) -> dict[str, Any]:
-    """Return the header objects of a response, by name and description."""
+    """Return the OpenAPI header objects of a response, from the description of each header."""
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in descriptions.items()}

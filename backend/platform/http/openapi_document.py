@@ -1,4 +1,4 @@
-"""The OpenAPI document: adds token, problems, request bodies and common headers to FastAPI's."""
+"""The OpenAPI document: FastAPI's, with the security scheme, problems, request bodies and common headers."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,12 +19,12 @@ _REQUEST_ID: Final = {"X-Request-ID": "The request's id in the log."}
 
 
 def operation_id(route: Any) -> str:
-    """Return the name of the route's function; generated clients name their functions so."""
+    """Return the name of the route, which becomes the function name in generated clients."""
     return str(route.name)
 
 
 def install(app: FastAPI) -> None:
-    """Make the application serve the completed document."""
+    """Make the application serve this document instead of FastAPI's."""
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # documented by FastAPI
 
 

@@ -1,4 +1,4 @@
-"""The router of a resource of a user."""
+"""The router of a resource that belongs to a user."""
 
 from fastapi import APIRouter
 
@@ -10,13 +10,13 @@ __all__ = ["resource_router"]
 def resource_router(name: str) -> APIRouter:
     """Return a router for `/api/{user_id}/<name>`.
 
-    Each of its routes has a parameter `OwnerDep`; tests/architecture checks it.
+    Each of its routes must have a parameter `OwnerDep`; tests/architecture checks this.
 
     Args:
         name: Name of the collection, such as `tasks`.
     """
-    # The router has the whole prefix: a prefix of `include_router` is missing from the route template that
-    # metrics and traces read.
+    # The router has the whole prefix, because the route template in metrics and traces lacks a prefix of
+    # `include_router`.
     return APIRouter(
         prefix=f"/api/{{user_id}}/{name}",
         tags=[name],

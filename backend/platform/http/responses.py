@@ -1,4 +1,4 @@
-"""JSON responses of a resource: one entity with its ETag, and one page with the link to the next."""
+"""JSON responses of a resource: one entity with its ETag, or one page with the link to the next page."""
 
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["created_response", "entity_response", "json_response", "not_modified
 def json_response(
     body: Any, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
 ) -> Response:
-    """Return a body that msgspec encodes: FastAPI would validate and dump what the database returned."""
+    """Return a response with a JSON body. msgspec encodes it without the validation that FastAPI would run."""
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
 
@@ -25,21 +25,21 @@ def entity_response(entity: Any, version: int) -> Response:
 
 
 def created_response(request: Request, entity: Any, version: int) -> Response:
-    """Return a new entity of the collection at the request's path, with `Location` and ETag (201)."""
+    """Return a 201 with a new entity, its ETag and its `Location` below the request path."""
     location = f"{quote(request.scope['path'])}/{entity.id}"
     return json_response(entity, HTTPStatus.CREATED, {"ETag": etag(version), "Location": location})
 
 
 def not_modified_response(version: int) -> Response:
-    """Return the response to a satisfied `If-None-Match` (304)."""
+    """Return a 304, the response if `If-None-Match` names the current version."""
     return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag(version)})
 
 
 def page_response(request: Request, page: Any) -> Response:
-    """Return a page; its `next_cursor`, if any, also as `Link: rel="next"` (RFC 8288)."""
+    """Return a page. Its `next_cursor`, if any, is also sent as `Link: rel="next"` (RFC 8288)."""
     headers = {}
     if page.next_cursor is not None:
         parameters = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-        following = urlencode([*parameters, ("cursor", page.next_cursor)])
-        headers["Link"] = f'<?{following}>; rel="next"'
+        query = urlencode([*parameters, ("cursor", page.next_cursor)])
+        headers["Link"] = f'<?{query}>; rel="next"'
     return json_response(page, headers=headers)

@@ -1,6 +1,6 @@
-"""The path that Starlette matches routes against: without the root path that the service is mounted at.
+"""The path that Starlette matches routes against: the request path without the root path.
 
-Leans on `starlette._utils.get_route_path`. Without it the same rule applies here.
+Uses `starlette._utils.get_route_path`, an internal function. Without it an equal function is used.
 """
 
 from starlette.types import Scope

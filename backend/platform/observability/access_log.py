@@ -1,7 +1,8 @@
 """The access log: one line for each request.
 
-Accelerator `access_log`: renders the line at once. structlog builds a logger for each line and runs processors that add
-nothing here. It leans on no internals: a processor is a function of logger, method and event, as structlog documents.
+Accelerator `access_log`: renders the line without structlog's loggers. structlog builds a logger for each line and runs
+processors that have no effect here. It uses no internals: structlog documents that a processor is a function of logger,
+method and event.
 """
 
 from collections.abc import Callable
@@ -27,13 +28,13 @@ def access_log(
     """Log one line for a request.
 
     Args:
-        request_id: As sent back to the client.
-        trace_id: 32 hex digits, None while tracing is off.
-        user: `sub` of the token, None without a valid token.
-        route: The route's template, None where none matched. Never the path or the query.
-        method: As sent.
-        status: Of the response.
-        duration_ms: From the headers of the request to the end of the response, in milliseconds.
+        request_id: The id of the request, which the response has too.
+        trace_id: 32 hex digits; None while tracing is off.
+        user: `sub` of the token; None without a valid token.
+        route: The route template; None if no route matched. Never the path or the query.
+        method: The HTTP method as sent.
+        status: The HTTP status of the response.
+        duration_ms: Time from the headers of the request to the end of the response, in milliseconds.
     """
     _write(
         {
@@ -43,7 +44,7 @@ def access_log(
             "user": user,
             "route": route,
             "method": method,
-            "status": int(status),  # an HTTPStatus would be printed as its name
+            "status": int(status),  # the console renderer prints an HTTPStatus as its name
             "duration_ms": round(duration_ms, 2),
             "level": "info",
         }
@@ -51,14 +52,14 @@ def access_log(
 
 
 def configure_access_log(logger: WrappedLogger, processors: list[Processor], *, is_written: bool) -> None:
-    """Choose how lines are written.
+    """Configure how `access_log` writes lines.
 
     Args:
-        logger: Writes a rendered line.
-        processors: Those that an access line needs; the last one renders it.
-        is_written: Whether the log level includes the lines.
+        logger: The logger that writes a rendered line.
+        processors: The processors of an access log line. The last one renders it.
+        is_written: Whether the log level includes access log lines.
     """
-    global _write  # noqa: PLW0603 - a process has one log, as structlog's own configuration is global
+    global _write  # noqa: PLW0603 - global, like structlog's configuration
     if not is_on("access_log"):
         _write = _write_by_structlog
     elif is_written:
@@ -68,7 +69,7 @@ def configure_access_log(logger: WrappedLogger, processors: list[Processor], *, 
 
 
 def reset_access_log() -> None:
-    """Undo `configure_access_log`."""
+    """Restore the state before `configure_access_log`."""
     global _write  # noqa: PLW0603 - as above
     _write = _write_by_structlog
 

@@ -1,4 +1,4 @@
-"""Exemplars: for each bucket of the request histogram, a trace that fell into it."""
+"""Exemplars: for each bucket of the request histogram, the trace of a request in it."""
 
 import time
 from bisect import bisect_left
@@ -19,17 +19,16 @@ __all__ = [
     "write_exemplars",
 ]
 
-# The client library drops exemplars where several processes share their metrics, so they travel apart
-# from it, in the same way with one process and with many.
+# prometheus-client drops exemplars in multiprocess mode. So this module stores them, with one process or several.
 _FILES = "exemplars_*.json"
 _HISTOGRAM = "http_server_request_duration_seconds"
 _BOUNDS = (*map(str, DURATION_BUCKETS), "+Inf")
 
 type BucketKey = tuple[str, str, str, str]
-"""A bucket: method, route, status, upper bound."""
+"""Key of a bucket: method, route, status, upper bound."""
 
 type ExemplarSample = tuple[str, float, float]
-"""A trace's id, the seconds that it took, and when it ended (Unix time)."""
+"""Trace id, duration in seconds, and Unix time of the end of the request."""
 
 exemplars_of_this_process: dict[BucketKey, ExemplarSample] = {}
 
@@ -38,8 +37,8 @@ def record_exemplar(labels: tuple[str, str, str], seconds: float, trace_id: str)
     """Keep a sampled request as the exemplar of its bucket.
 
     Args:
-        labels: Method, route and status, as `observe_request` returned them.
-        seconds: The request's duration.
+        labels: Method, route and status, as returned by `observe_request`.
+        seconds: Duration of the request.
         trace_id: 32 hex digits.
     """
     bound = _BOUNDS[bisect_left(DURATION_BUCKETS, seconds)]
@@ -47,8 +46,8 @@ def record_exemplar(labels: tuple[str, str, str], seconds: float, trace_id: str)
 
 
 def write_exemplars(directory: Path, process_id: int) -> None:
-    """Publish this process's exemplars for the worker that is scraped next."""
-    content = [[*place, *observation] for place, observation in exemplars_of_this_process.items()]
+    """Write the exemplars of this process to a file, for the worker that serves the next scrape."""
+    content = [[*key, *sample] for key, sample in exemplars_of_this_process.items()]
     path = directory / f"exemplars_{process_id}.json"
     draft = path.with_suffix(".draft")
     draft.write_bytes(msgspec.json.encode(content))
@@ -61,20 +60,20 @@ def read_exemplars(directory: Path) -> dict[BucketKey, ExemplarSample]:
     for path in directory.glob(_FILES):
         try:
             content = path.read_bytes()
-        except FileNotFoundError:  # of a worker that just ended
+        except FileNotFoundError:  # the worker has just ended
             continue
-        for method, route, status, bound, *observation in msgspec.json.decode(content):
-            place = (method, route, status, bound)
-            trace_id, seconds, at = observation
-            if place not in newest or newest[place][2] < at:
-                newest[place] = (trace_id, seconds, at)
+        for method, route, status, bound, *sample in msgspec.json.decode(content):
+            key = (method, route, status, bound)
+            trace_id, seconds, ended = sample
+            if key not in newest or newest[key][2] < ended:
+                newest[key] = (trace_id, seconds, ended)
     return newest
 
 
 def attach_exemplars(
     metrics: Iterable[Metric], exemplars: Mapping[BucketKey, ExemplarSample]
 ) -> Iterator[Metric]:
-    """Put exemplars on the bucket samples of the request histogram; other metrics pass unchanged."""
+    """Add exemplars to the buckets of the request histogram. Other metrics are unchanged."""
     for metric in metrics:
         if metric.name == _HISTOGRAM:
             metric.samples = [_with_exemplar(sample, exemplars) for sample in metric.samples]
@@ -83,13 +82,13 @@ def attach_exemplars(
 
 def _with_exemplar(sample: Sample, exemplars: Mapping[BucketKey, ExemplarSample]) -> Sample:
     labels = sample.labels
-    place = (
+    key = (
         labels["http_request_method"],
         labels["http_route"],
         labels["http_response_status_code"],
         labels.get("le", ""),
     )
-    if place not in exemplars:
+    if key not in exemplars:
         return sample
-    trace_id, seconds, at = exemplars[place]
-    return sample._replace(exemplar=Exemplar({"trace_id": trace_id}, seconds, at))
+    trace_id, seconds, ended = exemplars[key]
+    return sample._replace(exemplar=Exemplar({"trace_id": trace_id}, seconds, ended))

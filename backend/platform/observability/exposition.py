@@ -1,4 +1,4 @@
-"""What a scrape gets: every metric of every worker, in the format that the scraper asks for."""
+"""The response to a scrape: the metrics of all workers, in the format that the scraper accepts."""
 
 import os
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ __all__ = ["render_metrics"]
 
 
 def render_metrics(accept: str) -> tuple[bytes, str]:
-    """Return the metrics and their content type. Reads files, so call it in a thread.
+    """Return the metrics and their content type. It reads files, so call it in a thread.
 
     Args:
-        accept: The scraper's `Accept`; exemplars need OpenMetrics.
+        accept: The `Accept` header of the scraper. Only OpenMetrics contains exemplars.
     """
     encode, content_type = choose_encoder(accept)
     registry = CollectorRegistry(auto_describe=False)

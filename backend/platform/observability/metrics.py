@@ -1,4 +1,4 @@
-"""The metrics, by stable OpenTelemetry names in Prometheus spelling, and the functions that count."""
+"""The metrics, named by OpenTelemetry's stable conventions in Prometheus notation, and functions to record them."""
 
 import functools
 import platform
@@ -15,7 +15,7 @@ __all__ = [
     "REGISTRY",
     "UNMATCHED_ROUTE",
     "PoolState",
-    "begin_key_set",
+    "initialize_key_set_metrics",
     "observe_connection_failure",
     "observe_connection_timeout",
     "observe_connection_wait",
@@ -29,38 +29,38 @@ __all__ = [
     "worker_is_up",
 ]
 
-# A `_created` series beside each counter doubles their number, and is missing with several workers.
+# A `_created` series per counter doubles the number of series, and is missing in multiprocess mode.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 
 REGISTRY = CollectorRegistry()
-"""Where this process's metrics live; not the library's own, whose process metrics know one process only."""
+"""The metrics of this process. The library's default registry has process metrics that cover one process only."""
 
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.3, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Upper bounds in seconds, as the HTTP semantic conventions advise, and 0.3, the objective of the alerts."""
+"""Upper bounds in seconds: those of the HTTP semantic conventions, and 0.3, the objective of the alerts."""
 
 _STATEMENT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 UNMATCHED_ROUTE = "unmatched"
-"""The route label of every path that no route has, so that a scanner cannot make series."""
+"""Route label of all unmatched paths, so that a scanner cannot create series."""
 
 _KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
 request_duration = Histogram(
     "http_server_request_duration_seconds",
-    "Time from a request's headers to the end of its answer.",
+    "Time from the headers of a request to the end of its response.",
     ("http_request_method", "http_route", "http_response_status_code"),
     buckets=DURATION_BUCKETS,
     registry=REGISTRY,
 )
 requests_active = Gauge(
     "http_server_active_requests",
-    "Requests being answered now.",
+    "Requests in progress.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
 statement_duration = Histogram(
     "db_client_operation_duration_seconds",
-    "Time of a statement at the database, without the wait for a connection.",
+    "Duration of a statement, without the wait for a connection.",
     ("db_system_name", "db_query_summary", "error_type"),
     buckets=_STATEMENT_BUCKETS,
     registry=REGISTRY,
@@ -74,7 +74,7 @@ _connection_count = Gauge(
 )
 _connection_max = Gauge(
     "db_client_connection_max",
-    "Most database connections that the live workers may open together.",
+    "Maximum number of database connections of all live workers.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -109,7 +109,7 @@ _event_loop_lag = Gauge(
 _workers = Gauge("gunicorn_workers", "Workers that serve.", multiprocess_mode="livesum", registry=REGISTRY)
 _build = Gauge(
     "app_build_info",
-    "Always 1; the labels say what runs.",
+    "Always 1; the labels are the running versions.",
     ("version", "python_version"),
     multiprocess_mode="livemax",
     registry=REGISTRY,
@@ -122,17 +122,17 @@ _schema_revision = Gauge(
     registry=REGISTRY,
 )
 
-# Looking a child up by its labels costs more than counting; these hold every child once made.
+# Caches of children: the lookup of a child by its labels costs more than an observation.
 _request_children: dict[tuple[str, str, int], Histogram] = {}
 _statement_children: dict[tuple[str, str | None], Histogram] = {}
-# A label set once shared with other processes cannot be taken back, only set to 0.
+# A label set cannot be removed in multiprocess mode, only set to 0.
 _known_revisions: set[tuple[str, str]] = set()
 
 
 class PoolState(NamedTuple):
-    """A pool's connections at one moment.
+    """The number of connections of a pool.
 
-    `limit` is the most that may be open; `used` of the open ones run statements, `idle` wait for one.
+    `used` connections are in use, `idle` ones are open and not in use, and `limit` is the maximum of both together.
     """
 
     idle: int
@@ -144,13 +144,13 @@ def observe_request(method: str, route: str | None, status: int, seconds: float)
     """Count one HTTP request.
 
     Args:
-        method: As sent; any that HTTP does not define counts as `_OTHER`.
-        route: The route's template, or None where no route matched. Never a raw path.
-        status: The answer's code, 100 to 599.
-        seconds: From the request's headers to the end of the answer.
+        method: The method as sent. A method that HTTP does not define counts as `_OTHER`.
+        route: The route template; None if no route matched. Never a raw path.
+        status: The status of the response, 100 to 599.
+        seconds: Time from the headers of the request to the end of the response.
 
     Returns:
-        The label values that it was counted under.
+        The label values of the observation.
     """
     label = method if method in _KNOWN_METHODS else "_OTHER"
     route = route or UNMATCHED_ROUTE
@@ -166,9 +166,9 @@ def observe_statement(operation: str, seconds: float, error: str | None) -> None
     """Count one statement.
 
     Args:
-        operation: What it does, one of a fixed set, such as `select tasks`.
-        seconds: At the database.
-        error: SQLSTATE or the exception's type; None where it succeeded.
+        operation: Name of the statement, one of a fixed set, such as `select tasks`.
+        seconds: Duration of the statement.
+        error: SQLSTATE or type of the exception; None if it succeeded.
     """
     key = (operation, error)
     child = _statement_children.get(key)
@@ -178,12 +178,12 @@ def observe_statement(operation: str, seconds: float, error: str | None) -> None
 
 
 def observe_connection_wait(seconds: float) -> None:
-    """Count one wait for a database connection that ended with one."""
+    """Observe the wait for a database connection that was acquired."""
     _connection_wait.observe(seconds)
 
 
 def observe_connection_timeout() -> None:
-    """Count one wait for a database connection that ended without."""
+    """Count one wait for a database connection that timed out."""
     _connection_timeouts.inc()
 
 
@@ -192,14 +192,14 @@ def observe_connection_failure() -> None:
     _connection_failures.inc()
 
 
-def begin_key_set() -> None:
-    """Publish both outcomes as 0, so that a first failure is an increase."""
+def initialize_key_set_metrics() -> None:
+    """Create the counters of both outcomes at 0, so that the first failure is an increase."""
     for outcome in ("success", "failure"):
         _key_set_refreshes.labels(outcome)
 
 
 def observe_key_set_refresh(*, succeeded: bool) -> None:
-    """Count one fetch of the signing keys, and note the time of one that succeeded."""
+    """Count one fetch of the signing keys, and record the time if it succeeded."""
     _key_set_refreshes.labels("success" if succeeded else "failure").inc()
     if succeeded:
         _key_set_last_success().set(time.time())
@@ -207,11 +207,11 @@ def observe_key_set_refresh(*, succeeded: bool) -> None:
 
 @functools.cache
 def _key_set_last_success() -> Gauge:
-    # Made at the first success: a gauge without labels would be 0 before, and where there is no
-    # key set at all, which an alert on its age takes for an outage since 1970.
+    # Created at the first success. Before it, or without a key set, the gauge would be 0, which an alert on its
+    # age takes for an outage since 1970.
     return Gauge(
         "auth_key_set_last_success_timestamp_seconds",
-        "Unix time of the last fetch of the signing keys that succeeded, of the worker where it is longest ago.",
+        "Unix time of the last successful fetch of the signing keys; the oldest one of all workers.",
         multiprocess_mode="livemin",
         registry=REGISTRY,
     )
@@ -223,7 +223,7 @@ def set_event_loop_lag(seconds: float) -> None:
 
 
 def worker_is_up() -> None:
-    """Publish that this process serves, and what it runs."""
+    """Publish that this process serves, and its versions."""
     _workers.set(1)
     _build.labels(version(SERVICE_NAME), platform.python_version()).set(1)
 
@@ -237,7 +237,7 @@ def set_schema_revision(expected: str, current: str | None) -> None:
 
 
 def set_pool_state(state: PoolState) -> None:
-    """Publish the pool's connections as they are now."""
+    """Publish the current number of connections of the pool."""
     _connections_idle.set(state.idle)
     _connections_used.set(state.used)
     _connection_max.set(state.limit)

@@ -1,4 +1,4 @@
-"""The metrics of several workers as one: shared files, and the sums of workers that are gone."""
+"""The metrics of all workers: shared files of prometheus-client, and an archive of dead workers' counters."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Set before the first metric is made, this makes prometheus-client keep its values in files there."""
+"""Environment variable that enables the multiprocess mode of prometheus-client, if set before its import."""
 
 _ARCHIVE = "archive"
 _EXITS = ("gunicorn_worker_exits", "gunicorn_worker_exits_total", "Workers that ended, by reason.")
@@ -33,17 +33,17 @@ _open_values: Callable[[str], Any] = MmapedDict
 
 
 def metrics_directory() -> Path | None:
-    """Return the folder that the workers share, None where there is one process only."""
+    """Return the directory that the workers share, or None if there is only one process."""
     path = os.environ.get(DIRECTORY_VARIABLE)
     return Path(path) if path else None
 
 
 def reset_multiproc_dir(directory: Path, exit_reasons: tuple[str, ...]) -> None:
-    """Empty the folder: process ids repeat after a restart, and old files would be counted again.
+    """Empty the directory: process ids repeat after a restart, so old files would be counted again.
 
     Args:
-        directory: Made where it is missing.
-        exit_reasons: Published as 0, so that a first exit is an increase.
+        directory: The shared directory. It is created if it is missing.
+        exit_reasons: Labels that start at 0, so that the first exit is an increase.
     """
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -52,12 +52,12 @@ def reset_multiproc_dir(directory: Path, exit_reasons: tuple[str, ...]) -> None:
 
 
 def count_worker_exit(directory: Path, reason: str, amount: int = 1) -> None:
-    """Count a worker that ended. For the master alone, whose own numbers are in no file.
+    """Count the exit of a worker. Only the master calls this; it has no other file in the directory.
 
     Args:
-        directory: The shared folder.
-        reason: One of a fixed set.
-        amount: How many.
+        directory: The shared directory.
+        reason: The exit reason, one of a fixed set.
+        amount: The increment.
     """
     metric, sample, text = _EXITS
     key = mmap_key(metric, sample, ["reason"], [reason], text)
@@ -67,15 +67,15 @@ def count_worker_exit(directory: Path, reason: str, amount: int = 1) -> None:
 
 
 def mark_worker_dead(directory: Path, process_id: int) -> None:
-    """Add a dead worker's counts to the archive and remove its files.
+    """Add the counters of a dead worker to the archive and remove its files.
 
-    Without this each worker leaves its files for ever, since removing them alone would make
-    counters go back. A reader that does not give up its lock within a second delays this
-    until the next worker ends.
+    Otherwise the files of dead workers would accumulate: removing them without the archive would
+    decrease counters. If a reader holds its lock for more than a second, this happens when the
+    next worker ends.
 
     Args:
-        directory: The shared folder.
-        process_id: Of a worker that has ended.
+        directory: The shared directory.
+        process_id: Process id of the ended worker.
     """
     _remove(directory.glob(f"gauge_live*_{process_id}.db"))
     with _locked(directory, fcntl.LOCK_EX) as is_locked:
@@ -91,9 +91,9 @@ def mark_worker_dead(directory: Path, process_id: int) -> None:
 
 
 def collect_multiprocess(directory: Path) -> list[Metric]:
-    """Return the metrics of all workers, dead ones included. Reads files, so call it in a thread."""
+    """Return the metrics of all workers, including dead ones. It reads files, so call it in a thread."""
     with _locked(directory, fcntl.LOCK_SH):
-        # A worker that starts has made a file and not yet filled it.
+        # Skip empty files, which a starting worker has created and not yet filled.
         files = [str(path) for path in directory.glob("*.db") if _size(path)]
         return list(MultiProcessCollector.merge(files))  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 
@@ -126,7 +126,7 @@ def _values(path: Path) -> dict[str, float]:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:  # gauges of a worker that just ended
+    except FileNotFoundError:  # gauges of a worker that has just ended
         return 0
 
 
@@ -147,7 +147,7 @@ def _remove(paths: Iterator[Path]) -> None:
 
 @contextmanager
 def _locked(directory: Path, kind: int) -> Iterator[bool]:
-    """Hold the folder's lock; False where a frozen reader kept it for too long."""
+    """Hold the lock of the directory. Yield False if another process held it for too long."""
     with (directory / "lock").open("a") as file:
         deadline = time.monotonic() + _LOCK_SECONDS
         while True:

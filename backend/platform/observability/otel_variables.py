@@ -1,7 +1,7 @@
-"""Discards OpenTelemetry's standard variables that have a value which cannot be used, before the SDK reads them.
+"""Discards invalid values of OpenTelemetry's standard environment variables, before the SDK reads them.
 
-The specification (configuration/sdk-environment-variables, "Parsing empty value" and "Type-specific guidance") asks for
-a warning and the default instead; the SDK raises on some values, and logs others that hold a secret.
+The specification (configuration/sdk-environment-variables, "Parsing empty value" and "Type-specific guidance") requires
+a warning and the default. The SDK raises an exception for some values, and logs others that contain a secret.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["IGNORED_AT_IMPORT", "discard_invalid_variables", "is_tracing_wanted"]
+__all__ = ["IGNORED_AT_IMPORT", "discard_invalid_variables", "is_tracing_configured"]
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
@@ -22,25 +22,25 @@ _SAMPLERS: Final = tuple(
 )
 
 
-def _number(least: float, most: float = float("inf"), *, also: str = "") -> Callable[[str], str | None]:
+def _number(minimum: float, maximum: float = float("inf"), *, also: str = "") -> Callable[[str], str | None]:
     def check(value: str) -> str | None:
         try:
-            is_valid = value.lower() == also or least <= float(value) <= most
+            is_valid = value.lower() == also or minimum <= float(value) <= maximum
         except ValueError:
             is_valid = False
         return (
             None
             if is_valid
-            else f"is no number from {least:g}{f' to {most:g}' if most < float('inf') else ''}"
+            else f"is not a number from {minimum:g}{f' to {maximum:g}' if maximum < float('inf') else ''}"
         )
 
     return check
 
 
-def _integer(least: int, *, also: str = "") -> Callable[[str], str | None]:
+def _integer(minimum: int, *, also: str = "") -> Callable[[str], str | None]:
     def check(value: str) -> str | None:
-        is_valid = value.lower() == also or (re.fullmatch(r"[0-9]{1,9}", value) and int(value) >= least)
-        return None if is_valid else f"is no whole number from {least}"
+        is_valid = value.lower() == also or (re.fullmatch(r"[0-9]{1,9}", value) and int(value) >= minimum)
+        return None if is_valid else f"is not an integer from {minimum}"
 
     return check
 
@@ -64,7 +64,7 @@ def _endpoint(value: str) -> str | None:
         is_valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_valid = False
-    return None if is_valid and not re.search(r"\s", value) else "is no http or https URL"
+    return None if is_valid and not re.search(r"\s", value) else "is not an http or https URL"
 
 
 def _headers(value: str) -> str | None:
@@ -72,7 +72,7 @@ def _headers(value: str) -> str | None:
     is_valid = all(
         _HEADER.fullmatch(member) and unquote(member).isprintable() for member in members if member
     )
-    return None if is_valid else "is no list of name=value, separated by commas"
+    return None if is_valid else "is not a comma-separated list of name=value"
 
 
 _CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
@@ -112,10 +112,10 @@ _CHECKS: Final[dict[str, Callable[[str], str | None]]] = {
 
 
 def discard_invalid_variables() -> Iterator[tuple[str, str]]:
-    """Remove from the environment what is empty or cannot be used.
+    """Remove empty and invalid variables from the environment.
 
     Yields:
-        The name of each variable that cannot be used, and why; never its value, which may hold a secret.
+        The name of each invalid variable, and the reason. Never its value, which may contain a secret.
     """
     for name, check in _CHECKS.items():
         value = os.environ.pop(name, "").strip()
@@ -131,12 +131,12 @@ def discard_invalid_variables() -> Iterator[tuple[str, str]]:
         yield batch, f"must not be above {queue}"
 
 
-# The SDK reads some variables when it is imported, so they are checked before: `tracing` imports this module first.
+# The SDK reads some variables at import. So `tracing` imports this module first.
 IGNORED_AT_IMPORT: Final = tuple(discard_invalid_variables())
 
 
-def is_tracing_wanted() -> bool:
-    """Return whether a collector is named and tracing is not switched off."""
+def is_tracing_configured() -> bool:
+    """Return whether the environment has an OTLP endpoint and does not disable tracing."""
     return (
         any(name in os.environ for name in _ENDPOINTS)
         and os.environ.get("OTEL_SDK_DISABLED", "").lower() != "true"

@@ -1,4 +1,4 @@
-"""CPU, memory and files of the master and its workers, from /proc, where the system has one."""
+"""CPU, memory and open files of the master and its workers, from /proc (Linux only)."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -26,25 +26,25 @@ class _Usage(NamedTuple):
 def collect_processes(master: int | None, workers: Sequence[int]) -> Iterator[Metric]:
     """Return process metrics summed by role.
 
-    The CPU time of workers that are gone is what the master's record of its waited-for
-    children holds, so that the counter never goes back.
+    The CPU time of dead workers is that of the master's waited-for children, so that the counter
+    never decreases.
 
     Args:
-        master: Process id of the master, None where there is none.
+        master: Process id of the master; None without a master.
         workers: Process ids of the workers.
     """
     cpu = CounterMetricFamily(
         "process_cpu_seconds", "CPU time of the processes, dead workers included.", labels=["role"]
     )
     memory = GaugeMetricFamily(
-        "process_resident_memory_bytes", "Memory that the processes hold.", labels=["role"]
+        "process_resident_memory_bytes", "Resident memory of the processes.", labels=["role"]
     )
     files = GaugeMetricFamily("process_open_fds", "Open file descriptors.", labels=["role"])
     started = GaugeMetricFamily(
-        "process_start_time_seconds", "Start of the oldest process, Unix time.", labels=["role"]
+        "process_start_time_seconds", "Start time of the oldest process, in Unix time.", labels=["role"]
     )
-    for role, usages, gone in _by_role(master, workers):
-        cpu.add_metric([role], sum(usage.cpu_seconds for usage in usages) + gone)
+    for role, usages, ended_seconds in _by_role(master, workers):
+        cpu.add_metric([role], sum(usage.cpu_seconds for usage in usages) + ended_seconds)
         memory.add_metric([role], sum(usage.resident_bytes for usage in usages))
         files.add_metric([role], sum(usage.open_files for usage in usages))
         started.add_metric([role], min(usage.started_seconds for usage in usages))
@@ -52,28 +52,28 @@ def collect_processes(master: int | None, workers: Sequence[int]) -> Iterator[Me
 
 
 def _by_role(master: int | None, workers: Sequence[int]) -> Iterator[tuple[str, list[_Usage], float]]:
-    gone = 0.0
+    ended_seconds = 0.0
     found: list[_Usage] = []
     for _ in range(_ATTEMPTS):
         before = _usage(master) if master else None
         found = [usage for worker in workers if (usage := _usage(worker))]
         after = _usage(master) if master else None
-        # A worker that ended between the two would count twice, or not at all.
+        # A worker that ends in between would count twice, or not at all.
         if before is None or after is None or before.children_cpu_seconds == after.children_cpu_seconds:
             break
     if master and after:
-        gone = after.children_cpu_seconds
+        ended_seconds = after.children_cpu_seconds
         yield "master", [after], 0.0
     if found:
-        yield "worker", found, gone
+        yield "worker", found, ended_seconds
 
 
 def _usage(process_id: int) -> _Usage | None:
-    folder = Path(f"/proc/{process_id}")
+    directory = Path(f"/proc/{process_id}")
     try:
-        # The name in parentheses may hold spaces; proc(5) counts fields from there.
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        files = len(os.listdir(folder / "fd"))  # noqa: PTH208 - a list of names is all that is needed
+        # The name in parentheses can contain spaces, so split after it (proc(5)).
+        fields = (directory / "stat").read_text().rpartition(")")[2].split()
+        files = len(os.listdir(directory / "fd"))  # noqa: PTH208 - only the number is needed
         boot_seconds = _boot_seconds()
     except (OSError, ValueError):
         return None
@@ -91,4 +91,4 @@ def _boot_seconds() -> float:
     for line in Path("/proc/stat").read_text().splitlines():
         if line.startswith("btime "):
             return float(line.split()[1])
-    raise ValueError("/proc/stat names no boot time")
+    raise ValueError("/proc/stat has no boot time")

@@ -1,4 +1,4 @@
-"""Watches what no request reports: the event loop's lag, the pool, and this worker's exemplars."""
+"""Samples runtime metrics periodically: event-loop lag, connection pool, and the exemplars of this worker."""
 
 import asyncio
 import os
@@ -15,15 +15,15 @@ __all__ = ["collect_runtime_metrics"]
 
 _PERIOD_SECONDS = 0.5
 _LAG_WINDOW = 30
-"""Samples of which the largest lag is shown: as long as the time between two scrapes, or nearly."""
+"""Number of samples whose maximum lag is published; together about one scrape interval."""
 
 
 @asynccontextmanager
 async def collect_runtime_metrics(pool_state: Callable[[], PoolState] | None = None) -> AsyncIterator[None]:
-    """Sample while the block runs.
+    """Sample runtime metrics while the block runs.
 
     Args:
-        pool_state: Returns the pool's connections as they are now.
+        pool_state: Returns the current state of the pool; None if there is no pool.
     """
     worker_is_up()
     task = asyncio.create_task(_sample(pool_state), name="metrics sampler")

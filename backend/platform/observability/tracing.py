@@ -1,4 +1,4 @@
-"""Traces: spans of requests, services and statements, exported by OTLP; off without an endpoint."""
+"""Tracing: spans of requests, services and statements, exported by OTLP. It is off without an endpoint."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from threading import Thread
 from backend.platform.observability.otel_variables import (
     IGNORED_AT_IMPORT,
     discard_invalid_variables,
-    is_tracing_wanted,
+    is_tracing_configured,
 )
 
 # isort: split
@@ -42,31 +42,31 @@ _tracer: Tracer | None = None
 
 
 def configure_tracing(settings: ServerSettings) -> Callable[[], None]:
-    """Start tracing where the environment names a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
+    """Start tracing if the environment has an endpoint of a collector (OTEL_EXPORTER_OTLP_ENDPOINT).
 
     Call it in the process that serves, never before a fork: the exporter's thread and
-    locks do not survive one. Sampler, headers, timeouts and batch sizes are those of the
-    standard `OTEL_*` variables; one that cannot be used is logged, and its default applies.
+    locks do not survive a fork. The standard `OTEL_*` variables set sampler, headers, timeouts
+    and batch sizes. An invalid variable is logged, and its default applies.
 
     Args:
-        settings: Names the deployment environment.
+        settings: The settings, with the deployment environment.
 
     Returns:
-        Ends tracing: sends the spans that wait, for at most three seconds; blocks meanwhile.
+        A function that stops tracing. It blocks for up to 3 s to export the remaining spans.
     """
     for variable, reason in (*IGNORED_AT_IMPORT, *discard_invalid_variables()):
         _log.warning("OpenTelemetry variable is ignored", variable=variable, reason=reason)
-    if is_tracing_wanted():
+    if is_tracing_configured():
         try:
             return install_tracer_provider(settings, OTLPSpanExporter())
-        except Exception as error:  # noqa: BLE001 - telemetry never stops the service, whatever its variables are
+        except Exception as error:  # noqa: BLE001 - tracing must never stop the service
             _log.warning("tracing is off: the SDK does not start", reason=type(error).__name__)
     return lambda: None
 
 
 def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) -> Callable[[], None]:
     """Start tracing to an exporter; see `configure_tracing`."""
-    global _tracer  # noqa: PLW0603 - tracing belongs to the process, as its metrics do
+    global _tracer  # noqa: PLW0603 - one per process, like the metrics
     resource = Resource.create(
         {
             "service.name": os.environ.get("OTEL_SERVICE_NAME") or SERVICE_NAME,
@@ -74,17 +74,17 @@ def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) ->
             "deployment.environment.name": settings.environment,
         }
     )
-    # The provider's own exit handler would wait for an unreachable collector a second time.
+    # The exit handler of the provider would wait for an unreachable collector a second time.
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     processor = BatchSpanProcessor(exporter)
     provider.add_span_processor(processor)
     tracer = provider.get_tracer("backend", version(SERVICE_NAME))
-    _tracer = tracer if isinstance(tracer, Tracer) else None  # the SDK is switched off
+    _tracer = tracer if isinstance(tracer, Tracer) else None  # not a Tracer if the SDK is disabled
 
     def shutdown() -> None:
-        global _tracer  # noqa: PLW0603 - as above
+        global _tracer  # noqa: PLW0603 - see above
         _tracer = None
-        # The processor itself would wait thirty seconds for a collector that does not answer.
+        # The processor would wait 30 s for a collector that does not respond.
         flush = Thread(target=processor.shutdown, name="flush-spans", daemon=True)
         flush.start()
         flush.join(_FLUSH_SECONDS)
@@ -94,7 +94,7 @@ def install_tracer_provider(settings: ServerSettings, exporter: SpanExporter) ->
 
 
 def request_tracer() -> Tracer | None:
-    """Return the tracer for requests, None while tracing is off."""
+    """Return the tracer for requests, or None while tracing is off."""
     return _tracer
 
 
@@ -102,23 +102,23 @@ def start_request_span(tracer: Tracer, name: str, parent: Context) -> tuple[int,
     """Start the span of a request.
 
     Args:
-        tracer: As `request_tracer` returns it.
-        name: Of the span.
-        parent: What the caller sent, empty where it sent nothing.
+        tracer: The result of `request_tracer`.
+        name: Name of the span.
+        parent: The context of the client's trace, empty if it sent none.
 
     Returns:
-        The trace's id, and the span, None where it is not recorded.
+        The trace id, and the span, or None if it is not recorded.
     """
     span = tracer.start_span(name, parent, SpanKind.SERVER, record_exception=False)
     return span.get_span_context().trace_id, span if span.is_recording() else None
 
 
 def statement_span(name: str, sql: str) -> AbstractContextManager[object]:
-    """Cover a statement with a span, where the request is sampled.
+    """Return a context manager that creates a span for a statement, if the request is sampled.
 
     Args:
-        name: What the statement does, such as `select tasks`.
-        sql: Its text with placeholders; values never stand in it.
+        name: Name of the statement, such as `select tasks`.
+        sql: Its SQL with placeholders, without values.
     """
     if _tracer is None or not trace.get_current_span().is_recording():
         return _NO_SPAN
@@ -136,7 +136,7 @@ def statement_span(name: str, sql: str) -> AbstractContextManager[object]:
 
 
 def service_span(name: str) -> AbstractContextManager[object]:
-    """Cover a service's function with a span, where the request is sampled."""
+    """Return a context manager that creates a span for a service function, if the request is sampled."""
     if _tracer is None or not trace.get_current_span().is_recording():
         return _NO_SPAN
     return _span(_tracer, name, SpanKind.INTERNAL, {})
@@ -144,7 +144,7 @@ def service_span(name: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: dict[str, str]) -> Iterator[None]:
-    # The SDK would copy the exception's text into the span, and with it values of the statement.
+    # The SDK would copy the message of the exception into the span, and it contains values of the statement.
     with tracer.start_as_current_span(
         name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as span:

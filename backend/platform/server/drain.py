@@ -1,6 +1,6 @@
-"""Drain: takes a process out of service without a lost request; also the `preStop` command.
+"""Drain: takes a process out of service without losing requests; also the `preStop` command.
 
-It imports little, so that the command starts at once.
+It imports few modules, so that the command starts fast.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _MAX_SECONDS = 3600
 
 
 class _ShutdownFlag:
-    """Set in a worker that stops, so that its responses close their connections."""
+    """Set when the worker stops, so that its responses close their connections."""
 
     is_set = False
 
@@ -30,24 +30,24 @@ shutdown_flag = _ShutdownFlag()
 
 
 class Drain:
-    """Whether the process drains: by a file, which every worker sees, or because this worker stops.
+    """State of the drain: active if the marker file exists (for every worker), or if this worker stops.
 
     Args:
-        file: Where it exists, every worker drains.
+        marker: Path of the marker file.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._is_asked = False
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+        self._marker_exists = False
 
     @property
     def active(self) -> bool:
-        """Whether to respond with `Connection: close` and to fail readiness."""
-        return self._is_asked or shutdown_flag.is_set
+        """Whether responses have `Connection: close` and readiness fails."""
+        return self._marker_exists or shutdown_flag.is_set
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look for the file while the block runs."""
+        """Poll the marker file while the block runs."""
         task = asyncio.create_task(self._watch(), name="drain watch")
         try:
             yield
@@ -57,34 +57,34 @@ class Drain:
 
     async def _watch(self) -> None:
         while True:
-            self._is_asked = os.path.exists(self._file)  # noqa: ASYNC240, PTH110 - a microsecond, on a tmpfs
+            self._marker_exists = os.path.exists(self._marker)  # noqa: ASYNC240, PTH110 - a microsecond, on a tmpfs
             await asyncio.sleep(_POLL_SECONDS)
 
 
 def drain_marker_path(run_dir: Path) -> Path:
-    """Return the file whose existence makes every worker drain."""
+    """Return the path of the marker file. While the file exists, every worker drains."""
     return run_dir / "draining"
 
 
 def main() -> None:
-    """Begin to drain and wait: `python -m backend.platform.server.drain [seconds]`.
+    """Start the drain and wait: `python -m backend.platform.server.drain [seconds]`.
 
-    Run before SIGTERM (Kubernetes' `preStop`); the seconds (default 10) are the time for
-    load balancers to send requests elsewhere.
+    Run it before SIGTERM (Kubernetes' `preStop`). During the seconds (default 10) load balancers
+    stop sending requests to this process.
     """
     try:
         seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     except ValueError:
         seconds = -1
     if not 0 <= seconds <= _MAX_SECONDS:
-        raise SystemExit(f"drain: {sys.argv[1]!r} is no number of seconds from 0 to {_MAX_SECONDS}")
+        raise SystemExit(f"drain: {sys.argv[1]!r} is not a number of seconds from 0 to {_MAX_SECONDS}")
     try:
-        file = drain_marker_path(Path(read_variables(("run_dir",)).get("run_dir", DEFAULT_RUN_DIR)))
-        file.touch()
+        marker = drain_marker_path(Path(read_variables(("run_dir",)).get("run_dir", DEFAULT_RUN_DIR)))
+        marker.touch()
     except ConfigurationError as error:
         raise SystemExit(f"drain: {error}") from None
     except OSError as error:
-        raise SystemExit(f"drain: {file} cannot be written ({error.strerror}); is RUN_DIR right?") from None
+        raise SystemExit(f"drain: {marker} cannot be written ({error.strerror}); is RUN_DIR right?") from None
     time.sleep(seconds)
 
 

@@ -1,4 +1,4 @@
-"""The event loop's exception handler: it drops a false report of uvloop."""
+"""The event loop's exception handler: ignores a spurious error of uvloop."""
 
 import asyncio
 import socket
@@ -8,9 +8,9 @@ __all__ = ["install_exception_handler"]
 
 
 def install_exception_handler() -> None:
-    """Make the running loop ignore a name lookup that failed after its connection attempt was cancelled.
+    """Make the running loop ignore a DNS lookup that fails after its connection attempt was cancelled.
 
-    uvloop leaves such a lookup behind, and would log its `gaierror` as never retrieved.
+    uvloop does not cancel such a lookup, and logs its `gaierror` as never retrieved.
     """
     asyncio.get_running_loop().set_exception_handler(_ignore_orphaned_dns_errors)
 

@@ -1,4 +1,4 @@
-"""Gunicorn's configuration, from our settings: `gunicorn -c python:backend.platform.server.gunicorn_conf backend.main:app`."""
+"""Gunicorn's configuration, derived from the settings: `gunicorn -c python:backend.platform.server.gunicorn_conf backend.main:app`."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ try:
     _directory.mkdir(parents=True, exist_ok=True)
 except OSError as error:
     exit_with(ConfigurationError(f"RUN_DIR: {error.filename} cannot be written ({error.strerror})"))
-# prometheus-client reads it when it is imported, which is next, and opens files there for the first metric.
+# prometheus-client reads this variable at import and creates files for the first metric, so it is set before.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
 
 from backend.platform.observability import multiprocess_metrics  # noqa: E402 - see above
@@ -36,7 +36,7 @@ from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E4
 
 worker_class = "backend.platform.server.worker.GracefulUvicornWorker"
 workers = _settings.workers
-# Workers share the memory of the loaded code, and a replacement serves at once.
+# Workers share the memory of the loaded code, and a replacement starts fast.
 preload_app = True
 backlog = BACKLOG
 keepalive = _settings.keep_alive_seconds
@@ -45,7 +45,7 @@ graceful_timeout = _settings.graceful_timeout_seconds
 max_requests = _settings.max_requests
 max_requests_jitter = _settings.max_requests_jitter
 forwarded_allow_ips = ",".join(with_mapped_ipv4(_settings.trusted_proxies))
-# Heartbeats on a disk block when the disk does.
+# A heartbeat file on a disk would block the worker while the disk blocks.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - where tmpfs is
 # Disabled: it needs a writable HOME and is unused.
 control_socket_disable = True
@@ -55,7 +55,7 @@ logconfig_dict = build_logging_config(_settings)
 
 
 def on_starting(_server: Any) -> None:
-    """Delete what an earlier run left in a folder that outlives a container."""
+    """Delete files of an earlier run: the directory can outlive a container."""
     try:
         multiprocess_metrics.reset_multiproc_dir(_directory, EXIT_REASONS)
         drain_marker_path(_settings.run_dir).unlink(missing_ok=True)
@@ -64,7 +64,7 @@ def on_starting(_server: Any) -> None:
 
 
 def when_ready(_server: Any) -> None:
-    """Exempt loaded code from garbage collection, which would pause workers for 0.1 s and unshare its memory."""
+    """Exempt loaded code from garbage collection, which would pause workers for 0.1 s and copy shared memory."""
     gc.collect()
     gc.freeze()
 
@@ -76,7 +76,7 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Count the exit of a worker and keep its counters."""
+    """Count the exit of a worker and archive its counters."""
     reason = exit_reason(worker.pid, was_aborted=worker.aborted)
     multiprocess_metrics.count_worker_exit(_directory, reason)
     multiprocess_metrics.mark_worker_dead(_directory, worker.pid)

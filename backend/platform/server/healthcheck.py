@@ -1,4 +1,4 @@
-"""Checks the health of the service on this machine; for containers without curl or a shell."""
+"""Checks the health of the local service, in containers without curl or a shell."""
 
 import http.client
 import sys
@@ -13,24 +13,24 @@ _TIMEOUT_SECONDS = 3.0
 
 
 def main() -> None:
-    """Exit with 0 where the service answers 200: `python -m backend.platform.server.healthcheck [path]`.
+    """Exit with 0 if the service responds with 200: `python -m backend.platform.server.healthcheck [path]`.
 
-    The path (default /readyz) is asked on the ops port, or where there is none on the public one, of the
-    address that the service listens on. Never through a proxy: a proxy leads away from this machine.
+    The request for the path (default /readyz) goes to the ops port, or to the public port if there is no ops port, of
+    the address that the service listens on. It never uses a proxy, which could reach another machine.
     """
     path = sys.argv[1] if len(sys.argv) > 1 else "/readyz"
     try:
         host, port = _address()
         connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
         connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read(500).decode(errors="replace")
+        response = connection.getresponse()
+        body = response.read(500).decode(errors="replace")
     except ConfigurationError as error:
         raise SystemExit(f"healthcheck: {error}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise SystemExit(f"healthcheck: {path} does not answer: {error}") from None
-    if answer.status != http.client.OK:
-        raise SystemExit(f"healthcheck: {path} answers {answer.status}: {body}")
+        raise SystemExit(f"healthcheck: {path} does not respond: {error}") from None
+    if response.status != http.client.OK:
+        raise SystemExit(f"healthcheck: {path} responds with {response.status}: {body}")
 
 
 def _address() -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""The HTTP protocol of a worker: uvicorn's, with the framing of RFC 9112 and bounds on all that a client sends."""
+"""The HTTP protocol of a worker: uvicorn's, with the framing of RFC 9112 and limits on all input of a client."""
 
 from asyncio import TimerHandle, Transport
 from functools import partial
@@ -8,48 +8,47 @@ import httptools
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from backend.platform.server.request_validation import RefusedRequest, validate_request
+from backend.platform.server.request_validation import RejectedRequest, validate_request
 from backend.platform.server.transport import LingeringTransport
 from backend.platform.server.write_coalescing import wrap_transport
 
 __all__ = ["HEADER_READ_TIMEOUT_SECONDS", "MAX_HEADER_BYTES", "BoundedHttpProtocol"]
 
 MAX_HEADER_BYTES = 32 * 1024
-"""Largest request line and headers together, in bytes; beyond it 431 (RFC 6585 §5)."""
+"""Maximum size of request line and headers together, in bytes. A larger one gets 431 (RFC 6585 §5)."""
 
 HEADER_READ_TIMEOUT_SECONDS = 10.0
-"""Longest time from the first byte of a connection, or of its next request, to the end of the headers."""
+"""Maximum time from the start of a connection, or from the first byte of its next request, to the end of the headers."""
 
-FRAMING_MAX_BYTES = 32 * 1024
-"""Chunk extensions and trailer fields of a body together, in bytes; beyond it 413."""
+MAX_FRAMING_BYTES = 32 * 1024
+"""Maximum size of chunk extensions and trailer fields of a body together, in bytes. A larger one gets 413."""
 
 _FRAMING_FACTOR = 8
-"""Bytes sent for each byte of content: chunks of one byte take six."""
+"""Allowed bytes on the wire per byte of content; a chunk of one byte takes six."""
 
-DRAIN_MAX_BYTES = 16 * 1024 * 1024
-"""Bytes of a request that are read and dropped after its response; beyond it the connection is reset."""
+MAX_DISCARD_BYTES = 16 * 1024 * 1024
+"""Maximum bytes of a request that are read and discarded after its response. Then the connection is reset."""
 
-DRAIN_TIMEOUT_SECONDS = 15.0
-"""Longest time in which they are; beyond it the connection is reset."""
+DISCARD_TIMEOUT_SECONDS = 15.0
+"""Maximum time of this discarding. Then the connection is reset."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Gives each request one response, its own body, and a bound for every byte.
+    """Frames requests by RFC 9112, limits the size and time of all input, and keeps the order of responses.
 
-    uvicorn sets no bound on heads, chunk extensions, trailer fields and what follows an early response. It takes
-    trailer fields for headers, and the body of a request with `Upgrade` for the next request. It answers
-    a malformed request at once, before the responses of requests that were sent earlier.
+    uvicorn does not limit headers, chunk extensions, trailer fields, and input after an early response. It adds
+    trailer fields to the headers, and parses the body of a request with `Upgrade` as the next request. It rejects
+    a malformed request at once, before the responses to earlier pipelined requests.
     """
 
     _in_body = False
-    """Between the end of a head and the end of its message."""
+    """Whether the headers of a message are complete and its body is not."""
     _received = 0
-    """Bytes since the end of the last message or, in a body, of its head; the first packet's are not counted."""
-    _read = 0
-    """Bytes of the last packet."""
-    _content = 0
-    _drained = 0
-    _is_refused = False
+    """Bytes since the last message or, in a body, since its headers, without the packet that had their end."""
+    _packet_size = 0
+    _content_size = 0
+    _discarded = 0
+    _is_rejected = False
     _timer: TimerHandle | None = None
     _wrapped: LingeringTransport
 
@@ -62,36 +61,36 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._wrapped.abort()  # drops what is not sent yet
+        self._wrapped.abort()  # discards unsent data
         super().connection_lost(exc)
 
     @override
     def eof_received(self) -> None:
-        # After a half-close the client still reads, and the loop closes the connection next.
+        # After a half-close the client still reads: flush, because the event loop closes the connection next.
         self._wrapped.flush()
         super().eof_received()
 
     @override
     def data_received(self, data: bytes | memoryview) -> None:
-        self._read = len(data)
-        if self._is_refused or self._wrapped.is_lingering:
-            self._drop()
+        self._packet_size = len(data)
+        if self._is_rejected or self._wrapped.is_lingering:
+            self._discard_packet()
             return
         self._unset_keepalive_if_required()
-        self._received += self._read
+        self._received += self._packet_size
         try:
-            head_end = self._feed(data)
-            while head_end is not None:
-                data = memoryview(data)[head_end:]
-                self._feed_head_without_upgrade()
-                head_end = self._feed(data)
+            headers_end = self._feed(data)
+            while headers_end is not None:
+                data = memoryview(data)[headers_end:]
+                self._feed_headers_without_upgrade()
+                headers_end = self._feed(data)
         except httptools.HttpParserError as error:
-            refused = error.__context__
-            self._refuse(refused.status if isinstance(refused, RefusedRequest) else 400)
+            cause = error.__context__
+            self._reject(cause.status if isinstance(cause, RejectedRequest) else 400)
             return
-        # Most requests come whole, and nothing is left to bound.
+        # Most requests arrive in one packet and need no check.
         if self._in_body or self._received:
-            self._check_bounds()
+            self._check_limits()
 
     @override
     def shutdown(self) -> None:
@@ -112,73 +111,73 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         method = self.parser.get_method()
         if self.parser.should_upgrade():
             if method == b"CONNECT":
-                raise RefusedRequest(501)
-            return  # fed once more without its Upgrade
-        if max(self._received, self._read) > MAX_HEADER_BYTES:
-            self._check_size()
+                raise RejectedRequest(501)
+            return  # data_received feeds the headers again, without Upgrade
+        if max(self._received, self._packet_size) > MAX_HEADER_BYTES:
+            self._check_header_size()
         version = self.parser.get_http_version()
         self.url, self.expect_100_continue = validate_request(method, self.url, version, self.headers)
         super().on_headers_complete()
-        self.headers = []  # takes the trailer fields, which nothing reads (RFC 9110 §6.5.1)
+        self.headers = []  # collects the trailer fields, which are ignored (RFC 9110 §6.5.1)
         self._stop_timer()
         self._in_body = True
-        self._received = self._content = 0
+        self._received = self._content_size = 0
 
     @override
     def on_body(self, body: bytes) -> None:
-        self._content += len(body)
+        self._content_size += len(body)
         super().on_body(body)
 
     @override
     def on_message_complete(self) -> None:
-        if self._in_body:  # else a head that is fed once more
+        if self._in_body:  # else the headers are fed again
             self._stop_timer()
             self._in_body = False
-            self._received = self._drained = 0
+            self._received = self._discarded = 0
             super().on_message_complete()
 
     def _feed(self, data: bytes | memoryview) -> int | None:
-        """Parse a packet; return where it stopped, at the end of the head of a request with `Upgrade`."""
+        """Parse a packet. Return the end of the headers if the parser stops there, for a request with `Upgrade`."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as pause:
             return int(pause.args[0])
         return None
 
-    def _feed_head_without_upgrade(self) -> None:
-        """Parse the last head once more, as if it had no `Upgrade` (RFC 9110 §7.8), so that its body is its own."""
-        first = b"%b %b HTTP/%b\r\n" % (
+    def _feed_headers_without_upgrade(self) -> None:
+        """Parse the last headers again without `Upgrade` (RFC 9110 §7.8), so that the body belongs to this request."""
+        request_line = b"%b %b HTTP/%b\r\n" % (
             self.parser.get_method(),
             self.url,
             self.parser.get_http_version().encode(),
         )
         fields = (b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-        self.parser.feed_data(b"".join([first, *fields, b"\r\n"]))
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # same as uvicorn
+        self.parser.feed_data(b"".join([request_line, *fields, b"\r\n"]))
 
-    def _check_size(self) -> None:
-        # The packet may hold more than the head.
+    def _check_header_size(self) -> None:
+        # The packet may contain more than the headers.
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEADER_BYTES:
-            raise RefusedRequest(431)
+            raise RejectedRequest(431)
 
-    def _check_bounds(self) -> None:
+    def _check_limits(self) -> None:
         if not self._in_body:
             if self._received > MAX_HEADER_BYTES:
-                self._refuse(431)
+                self._reject(431)
             elif self._timer is None:
                 self._start_timer(HEADER_READ_TIMEOUT_SECONDS)
-        elif self._received > FRAMING_MAX_BYTES + _FRAMING_FACTOR * self._content:
-            self._refuse(413)
+        elif self._received > MAX_FRAMING_BYTES + _FRAMING_FACTOR * self._content_size:
+            self._reject(413)
         elif self.cycle.response_complete:
             if self._timer is None:
-                self._start_timer(DRAIN_TIMEOUT_SECONDS)
-            self._drop()
+                self._start_timer(DISCARD_TIMEOUT_SECONDS)
+            self._discard_packet()
 
-    def _drop(self) -> None:
-        self._drained += self._read
-        if self._drained > DRAIN_MAX_BYTES:
+    def _discard_packet(self) -> None:
+        self._discarded += self._packet_size
+        if self._discarded > MAX_DISCARD_BYTES:
             self._wrapped.abort()
 
     def _start_timer(self, seconds: float) -> None:
@@ -191,40 +190,40 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _expire(self) -> None:
         self._timer = None
-        if self._is_answering() and not self._in_body:
-            # Reading may have stopped, until earlier requests have their responses.
+        if self._is_responding() and not self._in_body:
+            # Reading may be paused until earlier requests have their responses.
             self._start_timer(HEADER_READ_TIMEOUT_SECONDS)
         else:
             self._wrapped.abort()
 
-    def _is_answering(self) -> bool:
+    def _is_responding(self) -> bool:
         return bool(self.cycle) and not self.cycle.response_complete
 
-    def _refuse(self, status: int) -> None:
-        """Answer the request that is being received with an error, after those before it, and close the connection.
+    def _reject(self, status: int) -> None:
+        """Respond to the incoming request with an error, after earlier responses, and close the connection.
 
         Args:
-            status: 400 to 505.
+            status: Status of the error, 400 to 505.
         """
-        self._is_refused = True
+        self._is_rejected = True
         self._stop_timer()
-        self.logger.warning("HTTP request refused with %d.", status)
+        self.logger.warning("HTTP request rejected with status %d.", status)
         cycle = self.cycle
-        if not self._is_answering():
-            self._end(None if self._in_body else status)
+        if not self._is_responding():
+            self._close_after(None if self._in_body else status)
         elif not self._in_body:
-            cycle.on_response = partial(self._end, status)
-        elif self.pipeline:  # the request waits for an earlier one's response
+            cycle.on_response = partial(self._close_after, status)
+        elif self.pipeline:  # the request waits for the response to an earlier one
             self.pipeline[0] = (cycle, partial(_respond, status))
         elif cycle.response_started:
             cycle.keep_alive = False
         else:
             cycle.disconnected = True
             cycle.message_event.set()
-            self._end(status)
+            self._close_after(status)
 
-    def _end(self, status: int | None) -> None:
-        """Send an error, unless the request has its response or the connection is closed, and close the connection."""
+    def _close_after(self, status: int | None) -> None:
+        """Close the connection, after an error response if `status` is given."""
         if self._wrapped.is_closing():
             return
         if status is not None:

@@ -1,4 +1,4 @@
-"""Where the service listens: every form of HOST becomes an address to bind and a URL to call."""
+"""The listening sockets of the service: converts HOST and ports to addresses to bind and URLs to call."""
 
 import errno
 import os
@@ -21,18 +21,18 @@ BACKLOG = 2048
 
 
 class PortTaken(ConfigurationError):
-    """Another process listens on the port."""
+    """Another process already listens on the port."""
 
 
 def open_listener(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; `::` takes IPv4 as well.
+    """Return a listening socket. `::` accepts IPv4 connections as well.
 
     Args:
         host: An IP address without brackets, or a host name.
-        port: 0 takes a free one.
+        port: The port; 0 selects a free one.
 
     Raises:
-        PortTaken: Another process listens there.
+        PortTaken: Another process already listens on the port.
         ConfigurationError: The address does not exist here, or this user may not use the port.
     """
     listener = _bind(host, port)
@@ -41,12 +41,12 @@ def open_listener(host: str, port: int) -> socket.socket:
 
 
 def check_address(host: str, port: int) -> None:
-    """Raise what `open_listener` would raise, without listening: no client notices it."""
+    """Raise the errors of `open_listener` without listening, so that no client can connect."""
     _bind(host, port).close()
 
 
 def gunicorn_bind(host: str, port: int) -> str:
-    """Return the address as Gunicorn's `bind`, which knows IPv6 only as numbers in brackets.
+    """Return the address for Gunicorn's `bind`, which accepts IPv6 only as an address in brackets.
 
     Raises:
         ConfigurationError: The host name does not resolve.
@@ -56,7 +56,7 @@ def gunicorn_bind(host: str, port: int) -> str:
 
 
 def local_host(host: str) -> str:
-    """Return the host that a client on this machine connects to: the loopback address where `host` is every address."""
+    """Return the host that a local client connects to: the loopback address if `host` is the unspecified address."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -67,20 +67,20 @@ def local_host(host: str) -> str:
 
 
 def local_url(host: str, port: int) -> str:
-    """Return the URL of the service for a client on this machine (RFC 3986 §3.2.2)."""
+    """Return the URL of the service for a local client (RFC 3986 §3.2.2)."""
     name = local_host(host)
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, ...]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:  # the second where a label is longer than 63 characters
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:  # UnicodeError if a label is longer than 63 characters
         reason = error.strerror if isinstance(error, OSError) else "too long"
         raise ConfigurationError(f"HOST: {host!r} cannot be resolved ({reason}); use an IP address") from None
-    # A name may have addresses of both families; clients of `localhost` always try IPv4.
-    family, _, _, _, address = min(found, key=lambda entry: entry[0] is not socket.AF_INET)
-    return family, address  # type: ignore[return-value]  # its later members are numbers
+    # Prefer IPv4: a name can have addresses of both families, and clients of `localhost` always try IPv4.
+    family, _, _, _, address = min(addresses, key=lambda entry: entry[0] is not socket.AF_INET)
+    return family, address  # type: ignore[return-value]  # the other members are numbers
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -95,11 +95,11 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise _refusal(error, host, port) from None
+        raise _configuration_error(error, host, port) from None
     return listener
 
 
-def _refusal(error: OSError, host: str, port: int) -> ConfigurationError:
+def _configuration_error(error: OSError, host: str, port: int) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
             f"port {port} of {host} is taken; stop what listens there, or choose another by PORT, OPS_PORT or --port"

@@ -1,4 +1,4 @@
-"""A transport around a connection's transport, which closes in stages (RFC 9112 §9.6)."""
+"""A transport wrapper that closes a connection in stages (RFC 9112 §9.6, lingering close)."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 __all__ = ["LINGER_SECONDS", "LingeringTransport"]
 
 LINGER_SECONDS = 2.0
-"""Longest time between the end of the last response and the reset of a connection whose client still sends."""
+"""Maximum time between the end of the last response and the reset of a connection whose client still sends."""
 
 
 class LingeringTransport(Transport):
-    """Closes a connection in stages, and passes every other call on.
+    """Closes a connection in stages, and passes every other call on to the wrapped transport.
 
-    To close at once resets a connection whose client still sends, and the client may lose the response.
+    An immediate close resets a connection whose client still sends, and the client may lose the response.
 
     Args:
-        transport: The connection's.
-        loop: Runs it.
+        transport: The transport of the connection.
+        loop: The event loop of the transport.
 
     Attributes:
-        lingers: Whether `close` closes in stages. An idle connection needs none.
-        is_lingering: Whether the connection is closed for writing, and received data is to be dropped.
+        lingers: Whether `close` closes in stages. An idle connection does not need it.
+        is_lingering: Whether the connection is closed for writing, so that received data is discarded.
     """
 
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
@@ -37,11 +37,11 @@ class LingeringTransport(Transport):
         self.is_lingering = False
 
     def __getattr__(self, name: str) -> Any:
-        """Return what asyncio's interface does not have, such as uvloop's own attributes."""
+        """Return an attribute that is not part of asyncio's interface, such as those of uvloop."""
         return getattr(self._transport, name)
 
     def flush(self) -> None:
-        """Send at once what was written and is not sent yet."""
+        """Send buffered data now."""
 
     @override
     def is_closing(self) -> bool:
@@ -52,7 +52,9 @@ class LingeringTransport(Transport):
         self.flush()
         if self.lingers and not self.is_closing() and self._transport.can_write_eof():
             self.is_lingering = True
-            with contextlib.suppress(OSError):  # the client has reset it; the loop reports that next
+            with contextlib.suppress(
+                OSError
+            ):  # the client has reset the connection, which the event loop reports next
                 self._transport.write_eof()
             self._transport.resume_reading()
             self._loop.call_later(LINGER_SECONDS, self._transport.abort)

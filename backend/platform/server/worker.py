@@ -1,4 +1,4 @@
-"""The Gunicorn worker: uvicorn-worker's, with a bounded graceful shutdown that loses no request, and an exit reason."""
+"""The Gunicorn worker: uvicorn-worker's, with a graceful shutdown without lost requests, and an exit reason."""
 
 import asyncio
 import os
@@ -18,25 +18,25 @@ from backend.platform.server.http_protocol import BoundedHttpProtocol
 __all__ = ["EXIT_REASONS", "GracefulUvicornWorker", "exit_reason"]
 
 EXIT_REASONS = ("stopped", "recycled", "timeout", "crashed")
-"""Told to stop; reached MAX_REQUESTS; hung and killed by the master; anything else."""
+"""Stopped by a signal; reached MAX_REQUESTS; hung and killed by the master; any other reason."""
 
 CONNECTION_CLOSE_GRACE_SECONDS = 1.0
-"""How long a stopping worker still serves, with `Connection: close`: longer than clients pause between requests."""
+"""Time that a stopping worker still serves, with `Connection: close`; longer than the usual pause between requests."""
 
 _LAST_REQUEST_SECONDS = 0.3
 
 _SHUTDOWN_SECONDS = 5
-"""Part of the graceful timeout reserved for the lifespan's end: export of spans, close of the pool."""
+"""Part of the graceful timeout that is reserved for the end of the lifespan: export of spans, close of the pool."""
 
 
 class GracefulShutdownServer(Server):
     """Asks clients to close their connections before it closes them.
 
-    uvicorn closes idle connections at once, also those on which a request is arriving.
+    uvicorn closes idle connections at once, even if a request is about to arrive on them.
     """
 
     def end(self) -> None:
-        """Stop as SIGTERM does."""
+        """Stop the server, like SIGTERM."""
         self.should_exit = True
 
     @override
@@ -46,15 +46,15 @@ class GracefulShutdownServer(Server):
         await asyncio.sleep(CONNECTION_CLOSE_GRACE_SECONDS)
         for server in self.servers:
             server.close()
-        # A connection accepted a moment ago may not have sent its request yet.
+        # The request of a just accepted connection may not have arrived yet.
         await asyncio.sleep(_LAST_REQUEST_SECONDS)
         await super().shutdown(sockets)
 
 
-class GracefulUvicornWorker(UvicornWorker):  # type: ignore[misc]  # its package has no types
-    """A worker for `gunicorn --worker-class backend.platform.server.worker.GracefulUvicornWorker`."""
+class GracefulUvicornWorker(UvicornWorker):  # type: ignore[misc]  # the package has no types
+    """The worker class for `gunicorn --worker-class backend.platform.server.worker.GracefulUvicornWorker`."""
 
-    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - as the base class has it
+    CONFIG_KWARGS: dict[str, Any] = {  # noqa: RUF012 - same type as in the base class
         "loop": "uvloop",
         "http": BoundedHttpProtocol,
         "ws": "none",
@@ -65,14 +65,14 @@ class GracefulUvicornWorker(UvicornWorker):  # type: ignore[misc]  # its package
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # uvicorn-worker does not pass it on, so a long request would keep the lifespan from its end.
+        # uvicorn-worker does not set this, so a long request would prevent the end of the lifespan.
         self.config.timeout_graceful_shutdown = max(1, self.cfg.graceful_timeout - _SHUTDOWN_SECONDS)
 
     @override
     async def _serve(self) -> None:
         self.config.app = self.wsgi
         server = GracefulShutdownServer(self.config)
-        # uvicorn-worker's own handler sets what uvicorn never reads: Ctrl-C took the whole graceful timeout.
+        # The handler of uvicorn-worker has no effect on uvicorn, so Ctrl-C would take the whole graceful timeout.
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.end)
         await server.serve(sockets=self.sockets)
         if not server.started:
@@ -80,17 +80,17 @@ class GracefulUvicornWorker(UvicornWorker):  # type: ignore[misc]  # its package
 
 
 def exit_reason(process_id: int, *, was_aborted: bool) -> str:
-    """Return why a worker ended, one of EXIT_REASONS; for the master, once.
+    """Return why a worker ended, one of EXIT_REASONS. The master calls this once for each worker.
 
     Args:
-        process_id: Of the worker, which has ended.
-        was_aborted: The master killed it because it hung.
+        process_id: Process id of the ended worker.
+        was_aborted: Whether the master killed it because it hung.
     """
     directory = metrics_directory()
-    note = directory / f"exit_{process_id}" if directory is not None else None
-    if note is not None and note.exists():
-        reason = note.read_text()
-        note.unlink()
+    record = directory / f"exit_{process_id}" if directory is not None else None
+    if record is not None and record.exists():
+        reason = record.read_text()
+        record.unlink()
         return reason
     return "timeout" if was_aborted else "crashed"
 

@@ -1,6 +1,6 @@
-"""Accelerator `write_coalescing`: sends what one iteration of the event loop writes to a connection in one system call.
+"""Accelerator `write_coalescing`: one system call for all writes to a connection in one event-loop iteration.
 
-Leans on no internals: it has asyncio's interface of a transport, and passes on what it does not know.
+Uses no internals: it implements asyncio's transport interface, and passes other attributes on.
 """
 
 from __future__ import annotations
@@ -16,60 +16,60 @@ if TYPE_CHECKING:
 __all__ = ["CoalescingTransport", "wrap_transport"]
 
 _HIGH_WATER_BYTES = 64 * 1024
-"""Pending bytes; beyond it they are sent at once, so that a slow reader is noticed while a response is made."""
+"""Size of the buffer beyond which it is flushed at once, so that a slow reader causes backpressure during a response."""
 
 
 def wrap_transport(transport: Transport, loop: AbstractEventLoop) -> LingeringTransport:
-    """Return the transport that a protocol writes to: one that coalesces writes, where the accelerator is on.
+    """Return the transport that a protocol writes to. It coalesces writes if the accelerator is on.
 
     Args:
-        transport: The connection's.
-        loop: Runs it.
+        transport: The transport of the connection.
+        loop: The event loop of the transport.
     """
     return (CoalescingTransport if is_on("write_coalescing") else LingeringTransport)(transport, loop)
 
 
 class CoalescingTransport(LingeringTransport):
-    """Collects writes until the end of the event loop's iteration.
+    """Buffers writes until the end of the event-loop iteration.
 
-    uvicorn writes the head and the body of a response one after the other, and uvloop makes a system call of
-    each: for a small response the most expensive step (docs/decisions/0029-write-coalescing.md).
+    uvicorn writes the headers and the body of a response separately, and uvloop makes a system call for each write.
+    For a small response this is the most expensive step (docs/decisions/0029-write-coalescing.md).
 
     Args:
-        transport: The connection's.
-        loop: Runs it.
+        transport: The transport of the connection.
+        loop: The event loop of the transport.
     """
 
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
         super().__init__(transport, loop)
-        self._pending: list[bytes | bytearray | memoryview] = []
-        self._size = 0
+        self._buffer: list[bytes | bytearray | memoryview] = []
+        self._buffer_size = 0
 
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self._pending:
+        if not self._buffer:
             self._loop.call_soon(self.flush)
-        self._pending.append(data)
-        self._size += len(data)
-        if self._size > _HIGH_WATER_BYTES:
+        self._buffer.append(data)
+        self._buffer_size += len(data)
+        if self._buffer_size > _HIGH_WATER_BYTES:
             self.flush()
 
     @override
     def flush(self) -> None:
-        if pending := self._take():
-            self._transport.write(pending)
+        if data := self._take_buffer():
+            self._transport.write(data)
 
     @override
     def abort(self) -> None:
-        self._take()
+        self._take_buffer()
         super().abort()
 
     @override
     def get_write_buffer_size(self) -> int:
-        return self._size + super().get_write_buffer_size()
+        return self._buffer_size + super().get_write_buffer_size()
 
-    def _take(self) -> bytes:
-        pending = b"".join(self._pending)
-        self._pending.clear()
-        self._size = 0
-        return pending
+    def _take_buffer(self) -> bytes:
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffer_size = 0
+        return data

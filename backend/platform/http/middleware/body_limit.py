@@ -1,4 +1,4 @@
-"""Limits a request's body: its size, and the time in which a client has to send it.
+"""Limits the size of a request body, and the time that a client has to send it.
 
 FastAPI's and Starlette's body limits run the route first and respond in text/plain (docs/decisions/0036-accelerators.md).
 """
@@ -18,8 +18,8 @@ class BodyLimitMiddleware:
     """Rejects a body that is too large (413) or too slow (408).
 
     Args:
-        max_bytes: Largest body. A larger Content-Length is rejected before the body is read.
-        timeout_seconds: Longest time from the first read of the body to its end.
+        max_bytes: Maximum size of a body. A larger Content-Length is rejected before the body is read.
+        timeout_seconds: Maximum time from the first read of the body to its end.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_seconds: float) -> None:
@@ -32,8 +32,9 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = header_values(scope, b"content-length")
-        if announced and int(announced[0]) > self._max_bytes:  # the server has checked that it is a number
+        content_length = header_values(scope, b"content-length")
+        # The server has already checked that it is a number.
+        if content_length and int(content_length[0]) > self._max_bytes:
             await problem_response(scope, self._too_large())(scope, receive, send)
             return
         received, complete = 0, False
@@ -52,7 +53,7 @@ class BodyLimitMiddleware:
                 raise HttpError(
                     HTTPStatus.REQUEST_TIMEOUT,
                     f"The body did not arrive within {self._timeout_seconds:g} seconds.",
-                    # The rest of the body may still arrive, so the connection cannot be used again.
+                    # The rest of the body may still arrive, so the connection cannot be reused.
                     {"Connection": "close"},
                 ) from None
             received += len(message.get("body", b""))
@@ -64,8 +65,8 @@ class BodyLimitMiddleware:
         await self._app(scope, receive_bounded, send)
 
     def _too_large(self) -> HttpError:
-        # Without Connection: close. The server reads and drops the rest: to close on a client that still
-        # sends would reset the connection, and the client could lose the response.
+        # No `Connection: close`: the server reads and discards the rest. Closing while the client still sends
+        # would reset the connection, and the client could lose the response.
         return HttpError(
             HTTPStatus.CONTENT_TOO_LARGE, f"The body must not have more than {self._max_bytes} bytes."
         )

@@ -1,4 +1,4 @@
-"""Limits the number of concurrent requests of a worker, and the time of each."""
+"""Limits the concurrent requests of a worker and the duration of each request."""
 
 import asyncio
 from http import HTTPStatus
@@ -13,43 +13,43 @@ __all__ = ["ConcurrencyLimitMiddleware"]
 
 _RETRY_AFTER = {"Retry-After": "1"}
 
-_MAX_WAITING = 5_000
-"""Most queued requests of a worker, in all queues; each takes some 20 kB of memory."""
+_MAX_QUEUED = 5_000
+"""Maximum queued requests of a worker, in all queues. Each takes about 20 kB of memory."""
 
-_MAX_WAITING_OF_USER = 4_000
-"""Most queued requests of one user, so that one user cannot fill the queue."""
+_MAX_QUEUED_PER_USER = 4_000
+"""Maximum queued requests of one user, so that one user cannot fill the queue."""
 
 
 class ConcurrencyLimitMiddleware:
-    """Queues requests beyond the worker's capacity; 504 after the time limit; probes and metrics pass.
+    """Queues requests beyond the worker's capacity (load shedding). Probes and metrics are not limited.
 
-    A request that has waited too long, or finds the queue full, gets 503. A 503 costs nearly as much CPU as a 200,
-    so requests queue instead of being rejected at once. Each user has a queue, so that one user's many requests
-    do not delay those of others.
+    A request gets 503 if it waits too long or the queue is full, and 504 after the time limit. A 503 costs nearly as
+    much CPU as a 200, so requests queue instead of being rejected at once. Each user has a separate queue, so that the
+    requests of one user do not delay those of other users.
 
     Args:
-        max_concurrent: Concurrent requests with a token.
-        max_concurrent_of_user: Those of one user.
-        timeout_seconds: Longest time of a request.
-        queue_timeout_seconds: Longest wait of a request, in both queues together.
+        max_concurrent: Maximum concurrent authenticated requests of the worker, at least 1.
+        max_concurrent_per_user: Maximum concurrent requests of one user, at least 1.
+        timeout_seconds: Maximum duration of a request, without its time in the queues.
+        queue_timeout_seconds: Maximum time of a request in both queues together.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         max_concurrent: int,
-        max_concurrent_of_user: int,
+        max_concurrent_per_user: int,
         timeout_seconds: float,
         queue_timeout_seconds: float = 1.0,
     ) -> None:
         self._app = app
         self._limiter = FairSemaphore(max_concurrent)
-        self._max_concurrent_of_user = max_concurrent_of_user
-        # Only users with requests in flight.
+        self._max_concurrent_per_user = max_concurrent_per_user
+        # Contains only users with requests in flight.
         self._limiter_by_user: dict[str, FairSemaphore] = {}
         self._timeout_seconds = timeout_seconds
         self._queue_timeout_seconds = queue_timeout_seconds
-        self._waiting = 0
+        self._queued = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,63 +58,64 @@ class ConcurrencyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         user = principal.user_id
-        own = self._limiter_by_user.get(user)
-        if own is None:
-            own = self._limiter_by_user[user] = FairSemaphore(self._max_concurrent_of_user)
+        user_limiter = self._limiter_by_user.get(user)
+        if user_limiter is None:
+            user_limiter = self._limiter_by_user[user] = FairSemaphore(self._max_concurrent_per_user)
         deadline = asyncio.get_running_loop().time() + self._queue_timeout_seconds
         try:
-            if own.waiting >= _MAX_WAITING_OF_USER or not await self._take(own, deadline):
-                await self._refuse(scope, receive, send)
+            is_queue_full = user_limiter.waiting >= _MAX_QUEUED_PER_USER
+            if is_queue_full or not await self._acquire(user_limiter, deadline):
+                await self._reject(scope, receive, send)
                 return
             try:
                 await self._serve(scope, receive, send, deadline)
             finally:
-                own.release()
+                user_limiter.release()
         finally:
-            if own.is_idle:
+            if user_limiter.is_idle:
                 self._limiter_by_user.pop(user, None)
 
-    async def _take(self, places: FairSemaphore, deadline: float) -> bool:
-        """Acquire a permit, unless the queue is full."""
-        if not places.is_full:
-            return await places.acquire(deadline)
-        if self._waiting >= _MAX_WAITING:
+    async def _acquire(self, limiter: FairSemaphore, deadline: float) -> bool:
+        """Acquire a permit. Return False if the queue is full or the deadline passes."""
+        if not limiter.is_full:
+            return await limiter.acquire(deadline)
+        if self._queued >= _MAX_QUEUED:
             return False
-        self._waiting += 1
+        self._queued += 1
         try:
-            return await places.acquire(deadline)
+            return await limiter.acquire(deadline)
         finally:
-            self._waiting -= 1
+            self._queued -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, deadline: float) -> None:
-        if not await self._take(self._limiter, deadline):
-            await self._refuse(scope, receive, send)
+        if not await self._acquire(self._limiter, deadline):
+            await self._reject(scope, receive, send)
             return
         started = False
 
-        async def note_start(message: Message) -> None:
+        async def send_and_track_start(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            async with asyncio.timeout(self._timeout_seconds) as limit:
-                await self._app(scope, receive, note_start)
+            async with asyncio.timeout(self._timeout_seconds) as timeout:
+                await self._app(scope, receive, send_and_track_start)
         except TimeoutError:
-            # A started response cannot be replaced, and a timeout from further inside is not this one.
-            if started or not limit.expired():
+            # A started response cannot be replaced. A TimeoutError of the application is not this timeout.
+            if started or not timeout.expired():
                 raise
-            late = HttpError(
+            timed_out = HttpError(
                 HTTPStatus.GATEWAY_TIMEOUT,
-                f"There was no answer within {self._timeout_seconds:g} seconds.",
+                f"There was no response within {self._timeout_seconds:g} seconds.",
                 {"Retry-After": "2"},
             )
-            await problem_response(scope, late)(scope, receive, send)
+            await problem_response(scope, timed_out)(scope, receive, send)
         finally:
             self._limiter.release()
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        full = HttpError(
-            HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are under way here. Try again.", _RETRY_AFTER
+    async def _reject(self, scope: Scope, receive: Receive, send: Send) -> None:
+        overloaded = HttpError(
+            HTTPStatus.SERVICE_UNAVAILABLE, "The server handles too many requests. Try again.", _RETRY_AFTER
         )
-        await problem_response(scope, full)(scope, receive, send)
+        await problem_response(scope, overloaded)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Responds to HEAD as to GET without the body, on every route (RFC 9110 §9.3.2)."""
+"""Responds to HEAD like GET without the body, on every route (RFC 9110 §9.3.2)."""
 
 from http import HTTPMethod
 
@@ -8,10 +8,10 @@ __all__ = ["HeadMiddleware"]
 
 
 class HeadMiddleware:
-    """Passes HEAD on as GET, so that status and headers are those of GET, and sends no body.
+    """Passes HEAD on as GET, so that it has the status and headers of GET, and drops the body.
 
-    FastAPI's routes do not accept HEAD by themselves. Metrics, log and trace are made outside of this
-    middleware and report HEAD; everything that can produce a response lies inside.
+    FastAPI's routes do not accept HEAD by default. Metrics, access log and tracing run outside this middleware, so
+    they report HEAD. Everything that can produce a response runs inside it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,10 +30,10 @@ class HeadMiddleware:
                 message = {"type": "http.response.body"}
             await send(message)
 
-        # A copy: the server, too, reads the method from its scope when it frames the response.
+        # A copy, because the server also reads the method from its scope when it frames the response.
         inner = {**scope, "method": HTTPMethod.GET.value}
         try:
             await self._app(inner, receive, send_without_body)
         finally:
             if "route" in inner:
-                scope["route"] = inner["route"]  # the label of metrics, log and trace
+                scope["route"] = inner["route"]  # label of metrics, access log and trace

@@ -1,4 +1,4 @@
-"""Verifies the bearer token of each request under `/api/`: 401 before the body is read."""
+"""Verifies the bearer token of each request under `/api/`, before the body is read (401)."""
 
 from http import HTTPStatus
 
@@ -17,7 +17,7 @@ class JwtAuthMiddleware:
     """Puts the token's `Principal` into the request's state.
 
     Args:
-        verifier: Checks tokens.
+        verifier: Verifies the tokens.
     """
 
     def __init__(self, app: ASGIApp, verifier: TokenVerifier) -> None:
@@ -26,14 +26,14 @@ class JwtAuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        # As the router reads the path: a route must not match where this does not.
+        # The same path that the router matches: otherwise a route could match that is not checked here.
         if scope["type"] == "http" and (path := get_route_path(scope)).startswith("/api/"):
             try:
                 principal = await self._verifier.verify(_bearer_token(header_values(scope, b"authorization")))
             except (InvalidToken, SigningKeysUnavailable) as error:
                 await problem_response(scope, error)(scope, receive, send)
                 return
-            if path.endswith("\n"):  # the `$` of Starlette's expressions also matches before a last newline
+            if path.endswith("\n"):  # the `$` of Starlette's patterns also matches before a trailing newline
                 status = HTTPStatus.NOT_FOUND
                 await problem_response(scope, HttpError(status, status.description))(scope, receive, send)
                 return
@@ -41,11 +41,11 @@ class JwtAuthMiddleware:
         await self._app(scope, receive, send)
 
 
-def _bearer_token(given: list[str]) -> str:
+def _bearer_token(authorization: list[str]) -> str:
     """Return the credential of `Authorization: Bearer …` (RFC 6750 §2.1)."""
-    if not given:
+    if not authorization:
         raise InvalidToken("Send your token as Authorization: Bearer <token>.")
-    scheme, _, token = given[0].partition(" ")
-    if len(given) > 1 or scheme.lower() != "bearer":
+    scheme, _, token = authorization[0].partition(" ")
+    if len(authorization) > 1 or scheme.lower() != "bearer":
         raise InvalidToken("Send one Authorization header, of the scheme Bearer.")
     return token.strip(" ")

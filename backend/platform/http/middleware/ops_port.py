@@ -1,4 +1,4 @@
-"""Routes requests on the ops port to the probes and metrics, all others to the service."""
+"""Routes requests on the ops port to the probes and metrics, and all other requests to the service."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -6,7 +6,7 @@ __all__ = ["OpsPortMiddleware"]
 
 
 class OpsPortMiddleware:
-    """Keeps probes and metrics off the public port, and the service off the ops port.
+    """Serves probes and metrics on the ops port only, and the service on the public port only.
 
     Args:
         port: The ops port.

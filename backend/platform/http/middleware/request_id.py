@@ -1,4 +1,4 @@
-"""Gives every request an id: the caller's `X-Request-ID` where it is safe to log, else a new one."""
+"""Assigns an id to every request: the client's `X-Request-ID` if it is safe to log, else a new id."""
 
 import random
 import re
@@ -10,13 +10,14 @@ from backend.platform.observability.logging import request_context
 
 __all__ = ["RequestIdMiddleware"]
 
-_FIT = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestIdMiddleware:
-    """Puts `request_id` into the request's state and the log's context.
+    """Adds `request_id` to the request's state and to the log context.
 
-    Runs inside the span, whose trace id is in the log's context too. `ResponseHeadersMiddleware` adds it to the response.
+    It runs inside the span, so that the log context has the trace id too. `ResponseHeadersMiddleware` adds the id to
+    the response.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -27,12 +28,12 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next(iter(header_values(scope, b"x-request-id")), "")
-        # Not a secret; the kernel's random numbers cost a system call.
-        request_id = given if _FIT.fullmatch(given) else f"{random.getrandbits(128):032x}"
+        client_id = next(iter(header_values(scope, b"x-request-id")), "")
+        # The id is not a secret, so it needs no system call for cryptographic random numbers.
+        request_id = client_id if _VALID_ID.fullmatch(client_id) else f"{random.getrandbits(128):032x}"
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        # The trace id exists while tracing is on.
+        # The trace id exists only while tracing is on.
         token = request_context.set(
             {name: state[name] for name in ("request_id", "trace_id") if name in state}
         )

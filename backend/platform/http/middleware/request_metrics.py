@@ -1,4 +1,4 @@
-"""Measures every request once: its metric, its exemplar, its access line."""
+"""Measures every request once, for its metric, its exemplar and its access log line."""
 
 from time import perf_counter
 
@@ -11,7 +11,7 @@ from backend.platform.observability.metrics import observe_request, requests_act
 __all__ = ["EXCLUDED_ROUTES", "RequestMetricsMiddleware"]
 
 EXCLUDED_ROUTES = frozenset({"/health", "/livez", "/readyz", "/metrics"})
-"""Probes and scrapes every few seconds; they would hide the requests of users."""
+"""Routes of probes and scrapes, whose frequent requests would hide those of users."""
 
 CLIENT_CLOSED_REQUEST = 499
 """The client closed the connection before the response; nginx's status for it."""
@@ -31,7 +31,7 @@ class RequestMetricsMiddleware:
         started = perf_counter()
         status = CLIENT_CLOSED_REQUEST
 
-        async def send_noting_status(message: Message) -> None:
+        async def send_and_track_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -39,16 +39,16 @@ class RequestMetricsMiddleware:
 
         requests_active.inc()
         try:
-            await self._app(scope, receive, send_noting_status)
+            await self._app(scope, receive, send_and_track_status)
         except Exception:
             status = 500
             raise
         finally:
             requests_active.dec()
-            _report(scope, status, perf_counter() - started)
+            _record(scope, status, perf_counter() - started)
 
 
-def _report(scope: Scope, status: int, seconds: float) -> None:
+def _record(scope: Scope, status: int, seconds: float) -> None:
     route: str | None = getattr(scope.get("route"), "path", None)
     if route in EXCLUDED_ROUTES:
         return

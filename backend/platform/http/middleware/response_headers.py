@@ -1,4 +1,4 @@
-"""Headers of every response: the request id, security headers, and `Connection: close` while the worker drains."""
+"""Adds the headers of every response: request id, security headers, and `Connection: close` during a drain."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -6,7 +6,7 @@ from backend.platform.server.drain import Drain
 
 __all__ = ["ResponseHeadersMiddleware"]
 
-_ALWAYS = (
+_SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"frame-ancestors 'none'"),
@@ -20,13 +20,14 @@ class ResponseHeadersMiddleware:
     Args:
         drain: While it is active, responses ask the client to close the connection (RFC 9112 §9.6),
             so that no connection is open when the worker stops.
-        hsts_max_age_seconds: Of Strict-Transport-Security (RFC 6797), which is sent over HTTPS only; 0 sends none.
+        hsts_max_age_seconds: `max-age` of Strict-Transport-Security (RFC 6797), in seconds. The header is sent over
+            HTTPS only. 0 disables it.
     """
 
     def __init__(self, app: ASGIApp, drain: Drain, hsts_max_age_seconds: int) -> None:
         self._app = app
         self._drain = drain
-        self._secure = (
+        self._https_headers = (
             ((b"strict-transport-security", b"max-age=%d; includeSubDomains" % hsts_max_age_seconds),)
             if hsts_max_age_seconds
             else ()
@@ -41,9 +42,13 @@ class ResponseHeadersMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request_id: str = scope["state"]["request_id"]
-                headers = [*message.get("headers", ()), (b"x-request-id", request_id.encode()), *_ALWAYS]
+                headers = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                    *_SECURITY_HEADERS,
+                ]
                 if scope["scheme"] == "https":
-                    headers += self._secure
+                    headers += self._https_headers
                 if self._drain.active:
                     headers.append(_CLOSE)
                 message["headers"] = headers

@@ -1,4 +1,4 @@
-"""Gives every other layer one form of the path, wherever the service is mounted."""
+"""Normalizes the path of a request, so that every layer reads the same path under any root path."""
 
 from urllib.parse import unquote
 
@@ -8,13 +8,13 @@ __all__ = ["RootPathMiddleware"]
 
 
 class RootPathMiddleware:
-    """Makes `path` begin with `root_path`, as ASGI asks for, and both decoded, without a slash at the end.
+    """Makes `path` start with `root_path`, as ASGI requires, and removes percent-encoding and the trailing slash.
 
-    Servers and proxies differ: uvicorn puts `--root-path` in front of each path, Gunicorn does not;
-    some proxies strip the prefix that they route by, others pass it on.
+    Servers and proxies differ: uvicorn prepends `--root-path` to each path, and Gunicorn does not. Some proxies strip
+    the prefix, others pass it on.
 
     Args:
-        root_path: The prefix where the server sets none, such as `/svc`; empty for none.
+        root_path: The prefix, such as `/svc`, if the server sets none. Empty for no prefix.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
@@ -23,17 +23,17 @@ class RootPathMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        given = scope.get("root_path") or self._root_path
-        if given and scope["type"] == "http":
-            segments = unquote(given).strip("/")
+        configured = scope.get("root_path") or self._root_path
+        if configured and scope["type"] == "http":
+            segments = unquote(configured).strip("/")
             root_path = f"/{segments}" if segments else ""
-            route_path = _route_path(scope["path"], given, root_path)
+            route_path = _route_path(scope["path"], configured, root_path)
             scope = {**scope, "root_path": root_path, "path": root_path + route_path}
         await self._app(scope, receive, send)
 
 
 def _route_path(path: str, *root_paths: str) -> str:
-    """Return the part of the path below the first of the root paths that it lies below, else all of it."""
+    """Return the path without the first root path that is a prefix of it, or the whole path."""
     for root_path in root_paths:
         rest = path.removeprefix(root_path)
         if rest != path and rest[:1] in {"", "/"}:

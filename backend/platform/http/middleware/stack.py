@@ -1,4 +1,4 @@
-"""The middleware around the routes, in order."""
+"""The middleware stack of the service."""
 
 from http import HTTPMethod
 from typing import Final
@@ -33,13 +33,13 @@ EXPOSED_HEADERS: Final = (
     "WWW-Authenticate",
     "X-Request-ID",
 )
-"""Response headers that a browser's script may read (CORS)."""
+"""Response headers that scripts in a browser can read (CORS)."""
 
 
 def middleware(
     settings: ServerSettings, verifier: TokenVerifier, drain: Drain, ops: FastAPI
 ) -> list[Middleware]:
-    """Return the middleware, the outermost first; `ops` answers on the ops port."""
+    """Return the middleware, outermost first. `ops` is the application of the ops port."""
     outermost = (
         [Middleware(OpsPortMiddleware, port=settings.ops_port, ops=ops)]
         if settings.ops_port is not None
@@ -60,18 +60,18 @@ def middleware(
             allow_origins=settings.allowed_origins,
             allow_credentials=True,
             allow_methods=[*HTTPMethod],
-            # Any: instrumentation adds its own headers (baggage, sentry-trace, b3). A header gives an allowed
-            # origin no rights, the token does.
+            # Any header: instrumentation adds its own (baggage, sentry-trace, b3). A header grants an allowed
+            # origin no rights; only the token does.
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
         ),
         Middleware(UnhandledExceptionMiddleware),
-        # Before the queue, so that a rejected request never holds a slot.
+        # Before the queue, so that a rejected request never holds a permit.
         Middleware(JwtAuthMiddleware, verifier=verifier),
         Middleware(
             ConcurrencyLimitMiddleware,
             max_concurrent=settings.max_concurrent_requests,
-            max_concurrent_of_user=settings.max_concurrent_requests_per_user,
+            max_concurrent_per_user=settings.max_concurrent_requests_per_user,
             timeout_seconds=settings.request_timeout_seconds,
         ),
         Middleware(

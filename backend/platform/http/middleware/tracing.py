@@ -1,4 +1,4 @@
-"""Covers a request with a span that joins the caller's trace (W3C Trace Context)."""
+"""Creates a span for each request that continues the client's trace (W3C Trace Context)."""
 
 from collections.abc import Mapping
 
@@ -20,9 +20,9 @@ _SERVER_ERROR = 500
 
 
 class TraceMiddleware:
-    """Creates the server span by OpenTelemetry's HTTP conventions, and puts its trace id into the request's state.
+    """Creates the server span of OpenTelemetry's HTTP conventions, and adds its trace id to the request's state.
 
-    `url.query` is left out, against the conventions: it holds search texts.
+    Unlike the conventions, it omits `url.query`, because the query contains search texts.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,13 +41,13 @@ class TraceMiddleware:
         if span is not None:
             span.set_attributes(_attributes(scope))
             await self._record(span, scope, receive, send)
-        else:  # not recorded, and neither is anything within it
+        else:  # neither the span nor its children are recorded
             await self._app(scope, receive, send)
 
     async def _record(self, span: Span, scope: Scope, receive: Receive, send: Send) -> None:
         status = 0
 
-        async def send_noting_status(message: Message) -> None:
+        async def send_and_track_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -56,7 +56,7 @@ class TraceMiddleware:
         token = context.attach(trace.set_span_in_context(span))
         error: str | None = None
         try:
-            await self._app(scope, receive, send_noting_status)
+            await self._app(scope, receive, send_and_track_status)
         except BaseException as exception:
             error = type(exception).__qualname__
             raise
@@ -67,7 +67,7 @@ class TraceMiddleware:
 
 
 def _parent(scope: Scope) -> context.Context:
-    """Return the caller's trace, or nothing."""
+    """Return the context of the client's trace, empty if it sends none."""
     traceparent = header_values(scope, b"traceparent")
     if not traceparent:
         return _NO_PARENT
@@ -97,7 +97,7 @@ def _finish(span: Span, scope: Scope, status: int, error: str | None) -> None:
         span.set_attribute("http.route", route)
     if status:
         span.set_attribute("http.response.status_code", status)
-    # By the conventions a 4xx is no error of a server span.
+    # By the conventions, a 4xx is not an error of a server span.
     if error is not None or status >= _SERVER_ERROR:
         span.set_attribute("error.type", error or str(status))
         span.set_status(Status(StatusCode.ERROR))

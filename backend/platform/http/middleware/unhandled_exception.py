@@ -1,4 +1,4 @@
-"""Turns an exception without a handler into a 500 problem, inside CORS, so that a browser can read it too."""
+"""Responds to an unhandled exception with a 500 problem, inside CORS, so that a browser can read it."""
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,7 +11,7 @@ _log = structlog.get_logger()
 
 
 class UnhandledExceptionMiddleware:
-    """Responds with 500 to an exception that has no handler, and logs it."""
+    """Responds with 500 to an exception without a handler, and logs it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,15 +23,15 @@ class UnhandledExceptionMiddleware:
             return
         started = False
 
-        async def note_start(message: Message) -> None:
+        async def send_and_track_start(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, note_start)
+            await self._app(scope, receive, send_and_track_start)
         except Exception:
             _log.exception("unexpected error", path=scope["path"])
-            if started:  # the status is sent, so only closing the connection is left
+            if started:  # the status is already sent, so the server can only close the connection
                 raise
             await internal_error_response(scope)(scope, receive, send)

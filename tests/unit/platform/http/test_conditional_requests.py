@@ -1,4 +1,4 @@
-"""Entity tags: what we give, and what `If-Match` and `If-None-Match` say (RFC 9110 §13)."""
+"""Entity tags: formatting, and parsing of `If-Match` and `If-None-Match` (RFC 9110 §13)."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ def headers(*lines: tuple[str, str]) -> Headers:
         ([("if-match", '"v3"')], Precondition(if_match=(3,))),
         ([("if-match", '\t"v3" ,"v4","" ')], Precondition(if_match=(3, 4))),
         ([("if-match", '"v3"'), ("if-match", '"v5"')], Precondition(if_match=(3, 5))),
-        # A weak tag never matches strongly, a foreign one names no version.
+        # A weak tag never matches in a strong comparison. An unknown tag is not a version.
         ([("if-match", 'W/"v3"')], Precondition(if_match=())),
         ([("if-match", '"v0", "v03", "V3", "v", "3", "ü", "a,b"')], Precondition(if_match=())),
         ([("if-match", f'"v{"9" * 19}"')], Precondition(if_match=())),
@@ -31,7 +31,7 @@ def headers(*lines: tuple[str, str]) -> Headers:
         ([("if-match", '"v1"'), ("if-none-match", '"v2"')], Precondition(if_match=(1,), if_none_match=(2,))),
     ],
 )
-def test_headers_say_which_versions(lines: list[tuple[str, str]], expected: Precondition) -> None:
+def test_headers_are_parsed_to_versions(lines: list[tuple[str, str]], expected: Precondition) -> None:
     assert parse_preconditions(headers(*lines)) == expected
 
 
@@ -39,19 +39,19 @@ def test_headers_say_which_versions(lines: list[tuple[str, str]], expected: Prec
     "value", ["", " ", ",", "v3", '"v3', 'v3"', '"a" "b"', '"a",', 'w/"a"', "*, *", '"a", *']
 )
 @pytest.mark.parametrize("name", ["if-match", "if-none-match"])
-def test_malformed_tags_are_refused(name: str, value: str) -> None:
-    with pytest.raises(InvalidInput) as refusal:
+def test_malformed_tags_are_rejected(name: str, value: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
         parse_preconditions(headers((name, value)))
-    assert refusal.value.errors[0].pointer == f"/header/{name}"
+    assert raised.value.errors[0].pointer == f"/header/{name}"
 
 
 @given(st.integers(1, 10**18 - 1))
-def test_our_own_tag_is_understood(version: int) -> None:
+def test_etag_of_a_version_is_parsed_back(version: int) -> None:
     assert parse_preconditions(headers(("if-match", etag(version)))).if_match == (version,)
 
 
 @given(st.text(st.characters(max_codepoint=255), max_size=200))
-def test_any_text_is_understood_or_refused(value: str) -> None:
+def test_any_text_is_parsed_or_rejected(value: str) -> None:
     try:
         found = parse_preconditions(headers(("if-match", value)))
     except InvalidInput:
@@ -59,8 +59,8 @@ def test_any_text_is_understood_or_refused(value: str) -> None:
     assert found.is_unconditional or found.if_match is not None
 
 
-def test_long_list_takes_no_long_time() -> None:
-    # A pattern that tries again from each place would take minutes here.
+def test_long_list_is_parsed_in_linear_time() -> None:
+    # A pattern with backtracking at each position would take minutes.
     with pytest.raises(InvalidInput):
         parse_preconditions(headers(("if-match", '"a", ' * 20_000 + '"')))
 

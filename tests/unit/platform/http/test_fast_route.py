@@ -1,4 +1,4 @@
-"""A fast route answers as FastAPI's own does, and leaves to it what it cannot do."""
+"""A fast route responds like FastAPI's own route, and declines requests that it does not support."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -40,7 +40,7 @@ async def item(request: Request, who: Annotated[str, Depends(caller)]) -> str:
     return f"item of {who}"
 
 
-async def answer(
+async def endpoint(
     who: Annotated[str, Depends(caller)],
     what: Annotated[str, Depends(item)],
     number: Annotated[int, Path(ge=1)],
@@ -52,8 +52,8 @@ async def answer(
 
 def make_app(*endpoints: Callable[..., Any], path: str = "/{name}/{number}") -> FastAPI:
     router = APIRouter()
-    for endpoint in endpoints:
-        router.add_api_route(path, endpoint, methods=["POST" if endpoint is with_body else "GET"])
+    for each in endpoints:
+        router.add_api_route(path, each, methods=["POST" if each is with_body else "GET"])
     app = FastAPI()
     app.include_router(router)
     return app
@@ -88,43 +88,43 @@ def _fast_route_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
         "/anna/3?colour=red&shape=round",
     ],
 )
-async def test_answers_as_fastapi_does(path: str) -> None:
-    fast, plain = make_app(answer), make_app(answer)
+async def test_responds_like_fastapi(path: str) -> None:
+    fast, plain = make_app(endpoint), make_app(endpoint)
     install(fast)
-    async with client(fast) as ours, client(plain) as theirs:
-        first, second = await ours.get(path), await theirs.get(path)
+    async with client(fast) as fast_client, client(plain) as plain_client:
+        first, second = await fast_client.get(path), await plain_client.get(path)
     assert (first.status_code, first.text) == (second.status_code, second.text)
     assert len(fast_routes(fast)) == 1
 
 
 async def test_calls_each_dependency_once() -> None:
-    app = make_app(answer)
+    app = make_app(endpoint)
     install(app)
-    async with client(app) as ours:
-        text = (await ours.get("/anna/3")).text
+    async with client(app) as requests:
+        text = (await requests.get("/anna/3")).text
     assert text.endswith("['caller', 'item'])")
 
 
 async def test_fastapis_route_serves_what_the_fast_one_declines(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = make_app(answer)
+    app = make_app(endpoint)
     install(app)
     served = []
     monkeypatch.setattr(FastRoute, "handle", lambda _route, scope, *_: served.append(scope["path"]))
-    async with client(app) as ours:
-        assert (await ours.get("/anna/0")).status_code == 422
-        assert (await ours.post("/anna/3")).status_code == 405
-        assert (await ours.get("/anna")).status_code == 404
+    async with client(app) as requests:
+        assert (await requests.get("/anna/0")).status_code == 422
+        assert (await requests.post("/anna/3")).status_code == 405
+        assert (await requests.get("/anna")).status_code == 404
     assert served == []
 
 
 async def test_dependency_overrides_apply() -> None:
-    app = make_app(answer)
+    app = make_app(endpoint)
     install(app)
-    app.dependency_overrides[caller] = lambda: "somebody else"
-    async with client(app) as ours:
-        assert "'somebody else'" in (await ours.get("/anna/3")).text
+    app.dependency_overrides[caller] = lambda: "overridden"
+    async with client(app) as requests:
+        assert "'overridden'" in (await requests.get("/anna/3")).text
         app.dependency_overrides = {}
-        assert "'anna of GET'" in (await ours.get("/anna/3")).text
+        assert "'anna of GET'" in (await requests.get("/anna/3")).text
 
 
 async def test_an_earlier_route_takes_precedence() -> None:
@@ -133,9 +133,9 @@ async def test_an_earlier_route_takes_precedence() -> None:
     app.add_api_route("/{name}/{text}", with_text)
     install(app)
     assert len(fast_routes(app)) == 1
-    async with client(app) as ours:
-        assert (await ours.get("/anna/latest")).text == "synchronous"
-        assert (await ours.get("/anna/first")).text == "first"
+    async with client(app) as requests:
+        assert (await requests.get("/anna/latest")).text == "synchronous"
+        assert (await requests.get("/anna/first")).text == "first"
 
 
 async def with_text(text: str) -> Response:
@@ -227,13 +227,15 @@ async def test_fastapi_serves_other_signatures(function: Callable[..., Any]) -> 
     }
     if function is with_body:
         options["json"] = {"limit": 7}
-    async with client(fast) as ours, client(plain) as theirs:
-        first, second = [await each.request(method, "/anna/3", **options) for each in (ours, theirs)]
+    async with client(fast) as fast_client, client(plain) as plain_client:
+        first, second = [
+            await each.request(method, "/anna/3", **options) for each in (fast_client, plain_client)
+        ]
     assert (first.status_code, first.text) == (second.status_code, second.text)
 
 
 def with_other_arguments(self: object, value: object) -> None:
-    """Stand for a `validate` of another release."""
+    """Replace `validate` with the signature of another release."""
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def with_other_arguments(self: object, value: object) -> None:
 async def test_fastapi_serves_where_its_internals_differ(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, target: str, replacement: Any
 ) -> None:
-    app = make_app(answer)
+    app = make_app(endpoint)
     with monkeypatch.context() as patched:
         if replacement is None:
             patched.delattr(target)
@@ -258,12 +260,12 @@ async def test_fastapi_serves_where_its_internals_differ(
     assert fast_routes(app) == []
     (record,) = caplog.records
     assert (record.levelname, "fast_route" in record.message) == ("WARNING", True)
-    async with client(app) as ours:
-        assert "'anna of GET'" in (await ours.get("/anna/3")).text
+    async with client(app) as requests:
+        assert "'anna of GET'" in (await requests.get("/anna/3")).text
 
 
 async def test_nothing_is_installed_while_the_accelerator_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     set_fast_paths(monkeypatch)
-    app = make_app(answer)
+    app = make_app(endpoint)
     install(app)
     assert fast_routes(app) == []

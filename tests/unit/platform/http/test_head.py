@@ -1,4 +1,4 @@
-"""HEAD is answered as GET is, without the body (RFC 9110 §9.3.2), by every route that answers GET."""
+"""Every GET route responds to HEAD like GET, without the body (RFC 9110 §9.3.2)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +16,11 @@ from tests.support.asgi import Answer, call
 from tests.support.routes import endpoints
 
 OPS_PORT = 9000
-CHANGES = {b"x-request-id", b"date"}
+VARYING_HEADERS = {b"x-request-id", b"date"}
 
 
-class Ready:
-    """Stands for the database that `/readyz` asks."""
+class StubReadiness:
+    """Replaces the readiness check of `/readyz`."""
 
     async def not_ready_reason(self) -> str | None:
         return "draining"
@@ -28,14 +28,14 @@ class Ready:
 
 def app_with(tmp_path: Path, ops_port: int | None = None) -> FastAPI:
     app = create_app(Settings.model_construct(data_dir=tmp_path, ops_port=ops_port))
-    app.state.readiness = Ready()
+    app.state.readiness = StubReadiness()
     return app
 
 
-def without_changes(answer: Answer, path: str) -> tuple[int, list[tuple[bytes, bytes]]]:
-    # The metrics themselves change from one request to the next, and with them their length.
-    skipped = CHANGES | ({b"content-length"} if path == "/metrics" else set())
-    return answer.status, [each for each in answer.headers if each[0] not in skipped]
+def stable_part(response: Answer, path: str) -> tuple[int, list[tuple[bytes, bytes]]]:
+    # The metrics change between requests, and with them their length.
+    skipped = VARYING_HEADERS | ({b"content-length"} if path == "/metrics" else set())
+    return response.status, [each for each in response.headers if each[0] not in skipped]
 
 
 def open_paths() -> Iterator[str]:
@@ -48,34 +48,34 @@ def open_paths() -> Iterator[str]:
 async def test_head_has_the_headers_of_get_and_no_body(tmp_path: Path, path: str) -> None:
     app = app_with(tmp_path)
     get, head = await call(app, "GET", path), await call(app, "HEAD", path)
-    assert without_changes(head, path) == without_changes(get, path)
+    assert stable_part(head, path) == stable_part(get, path)
     assert (head.header("content-length") or "0") != "0"
     assert (get.body != b"", head.body) == (True, b"")
 
 
 @pytest.mark.parametrize("path", [each.path for each in endpoints(_ops_app())] + ["/nowhere"])
-async def test_the_ops_port_answers_head_too(tmp_path: Path, path: str) -> None:
+async def test_the_ops_port_responds_to_head(tmp_path: Path, path: str) -> None:
     app = app_with(tmp_path, OPS_PORT)
     server: dict[str, Any] = {"server": ("127.0.0.1", OPS_PORT)}
     ops: Any = next(each.kwargs["ops"] for each in app.user_middleware if "ops" in each.kwargs)
-    ops.state.readiness = Ready()
+    ops.state.readiness = StubReadiness()
     get, head = await call(app, "GET", path, **server), await call(app, "HEAD", path, **server)
-    assert without_changes(head, path) == without_changes(get, path)
+    assert stable_part(head, path) == stable_part(get, path)
     assert (get.body != b"", head.body) == (True, b"")
-    refused = await call(app, "POST", path, **server)
+    rejected = await call(app, "POST", path, **server)
     if path != "/nowhere":
-        assert (refused.status, refused.header("allow")) == (405, "GET, HEAD")
-    assert refused.header("content-type") == "application/problem+json"
+        assert (rejected.status, rejected.header("allow")) == (405, "GET, HEAD")
+    assert rejected.header("content-type") == "application/problem+json"
 
 
 @pytest.mark.parametrize("path", list(open_paths())[:-1])
-async def test_allow_names_head_beside_get(tmp_path: Path, path: str) -> None:
+async def test_allow_contains_get_and_head(tmp_path: Path, path: str) -> None:
     if not path.startswith("/api/"):
-        answer = await call(app_with(tmp_path), "POST", path)
-        assert (answer.status, answer.header("allow")) == (405, "GET, HEAD")
+        response = await call(app_with(tmp_path), "POST", path)
+        assert (response.status, response.header("allow")) == (405, "GET, HEAD")
 
 
-async def test_the_body_of_a_stream_is_left_out_and_its_end_is_sent() -> None:
+async def test_the_body_of_a_stream_is_dropped_and_its_end_is_sent() -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -91,5 +91,5 @@ async def test_the_body_of_a_stream_is_left_out_and_its_end_is_sent() -> None:
     scope: dict[str, Any] = {"type": "http", "method": "HEAD", "asgi": {"spec_version": "2.4"}}
     await HeadMiddleware(stream)(scope, receive, send)
     assert sent[1:] == [{"type": "http.response.body"}]
-    # Seen from outside, the method stays, and the route is known.
+    # The scope outside keeps its method and has the route.
     assert (scope["method"], scope["route"]) == ("HEAD", "GET")

@@ -1,4 +1,4 @@
-"""Each domain error has one answer, and the map has them all."""
+"""Each domain error has a problem response, and STATUS_BY_ERROR contains all of them."""
 
 import json
 from typing import Any
@@ -27,25 +27,26 @@ def example(kind: type[DomainError]) -> DomainError:
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_every_error_has_an_answer(kind: type[DomainError]) -> None:
+def test_every_error_has_a_problem_response(kind: type[DomainError]) -> None:
     error = example(kind)
-    answer = problem_response(SCOPE, error, STATUSES)
-    assert 400 <= answer.status_code < 600
-    body = json.loads(bytes(answer.body))
+    response = problem_response(SCOPE, error, STATUSES)
+    assert 400 <= response.status_code < 600
+    body = json.loads(bytes(response.body))
     assert list(body)[:6] == ["type", "title", "status", "detail", "instance", "request_id"]
     assert (body["type"], body["title"]) == (f"urn:task-service:problem:{error.code}", error.title)
-    assert (body["status"], body["instance"]) == (answer.status_code, "/api/%E6%97%A5/tasks")
+    assert (body["status"], body["instance"]) == (response.status_code, "/api/%E6%97%A5/tasks")
     assert ("errors" in body) == (kind is InvalidInput)
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_client_is_told_how_to_go_on(kind: type[DomainError]) -> None:
+def test_responses_have_the_headers_of_their_status(kind: type[DomainError]) -> None:
     error = example(kind)
-    answer = problem_response(SCOPE, error, STATUSES)
-    if answer.status_code == 401:
-        assert answer.headers["www-authenticate"] == "Bearer"
-    assert ("retry-after" in answer.headers) == (
-        answer.status_code in {503, 504} or error.code in {"idempotency-key-in-progress", "concurrent-update"}
+    response = problem_response(SCOPE, error, STATUSES)
+    if response.status_code == 401:
+        assert response.headers["www-authenticate"] == "Bearer"
+    assert ("retry-after" in response.headers) == (
+        response.status_code in {503, 504}
+        or error.code in {"idempotency-key-in-progress", "concurrent-update"}
     )
 
 
@@ -53,7 +54,7 @@ def test_codes_are_unique() -> None:
     assert len({example(kind).code for kind in ERRORS}) == len(ERRORS) >= 11
 
 
-def test_unexpected_error_tells_the_id_alone() -> None:
-    answer = internal_error_response(SCOPE)
-    body = json.loads(bytes(answer.body))
-    assert (answer.status_code, body["type"], body["request_id"]) == (500, "about:blank", "r1")
+def test_unexpected_error_reveals_only_the_request_id() -> None:
+    response = internal_error_response(SCOPE)
+    body = json.loads(bytes(response.body))
+    assert (response.status_code, body["type"], body["request_id"]) == (500, "about:blank", "r1")

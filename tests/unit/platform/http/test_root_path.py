@@ -1,4 +1,4 @@
-"""One reading of the path under any root path: authentication, routes and addresses agree."""
+"""Every layer reads the same path under any root path: authentication, routes and URLs."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.support.asgi import Answer, call
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-# The root path that the server passes, what it puts in front of a path, and the address that clients see.
+# For each server: its root path, the prefix that it adds to a path, and the prefix of the URLs for clients.
 SERVERS = {
     "uvicorn": ("/svc", "/svc", "/svc"),
     "uvicorn, slash at the end": ("/svc/", "/svc/", "/svc"),
@@ -46,22 +46,22 @@ class OneTask:
 @pytest.mark.parametrize("by_setting", [True, False], ids=["ROOT_PATH", "server"])
 @pytest.mark.parametrize("name", SERVERS)
 async def test_every_layer_reads_the_same_path(tmp_path: Path, name: str, *, by_setting: bool) -> None:
-    root_path, in_front, seen = SERVERS[name]
+    root_path, server_prefix, url_prefix = SERVERS[name]
     settings = Settings.model_construct(data_dir=tmp_path, root_path=root_path if by_setting else "")
     app = create_app(settings)
     app.state.task_service = OneTask()
     scope: dict[str, Any] = {"root_path": "" if by_setting else root_path}
 
     async def send(method: str, path: str, **more: Any) -> Answer:
-        return await call(app, method, in_front + path, **more, **scope)
+        return await call(app, method, server_prefix + path, **more, **scope)
 
-    refused = await send("GET", "/api/alice/tasks")
-    assert (refused.status, json.loads(refused.body)["instance"]) == (401, f"{seen}/api/alice/tasks")
+    rejected = await send("GET", "/api/alice/tasks")
+    assert (rejected.status, json.loads(rejected.body)["instance"]) == (401, f"{url_prefix}/api/alice/tasks")
 
     token = make_token(settings, "alice", lifetime_seconds=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     created = await send("POST", "/api/alice/tasks", headers=headers, body=b'{"title": "Milk"}')
-    assert (created.status, created.header("location")) == (201, f"{seen}/api/alice/tasks/7")
+    assert (created.status, created.header("location")) == (201, f"{url_prefix}/api/alice/tasks/7")
     assert (await send("GET", "/api/bob/tasks", headers=headers)).status == 403
     assert (await send("PUT", "/api/alice/tasks", headers=headers)).header("allow") == "GET, HEAD, POST"
 
@@ -71,20 +71,22 @@ async def test_every_layer_reads_the_same_path(tmp_path: Path, name: str, *, by_
     links = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)["']""", page)
     assert len(links) >= 4
     prefix = (
-        seen if "é" not in root_path and "%" not in root_path else f"/{root_path.replace('%20', ' ')[1:]}"
+        url_prefix
+        if "é" not in root_path and "%" not in root_path
+        else f"/{root_path.replace('%20', ' ')[1:]}"
     )
     assert all(link.startswith(f"{prefix}/") and not link.startswith("//") for link in links)
     for link in links:
         assert (await send("GET", link.removeprefix(prefix))).status == 200
-    assert document.get("servers", []) == ([{"url": prefix}] if seen else [])
-    refused = await send("DELETE", "/static-offline-docs/swagger-ui.css")
-    assert (refused.status, refused.header("allow")) == (405, "GET, HEAD")
+    assert document.get("servers", []) == ([{"url": prefix}] if url_prefix else [])
+    rejected = await send("DELETE", "/static-offline-docs/swagger-ui.css")
+    assert (rejected.status, rejected.header("allow")) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize(
     "path", ["/svcapi/alice/tasks", "/svc", "/svc/svc/api/alice/tasks", "/SVC/api/alice/tasks"]
 )
-async def test_what_lies_beside_the_root_path_is_not_found(tmp_path: Path, path: str) -> None:
+async def test_a_path_outside_of_the_root_path_is_not_found(tmp_path: Path, path: str) -> None:
     app = create_app(Settings.model_construct(data_dir=tmp_path, root_path="/svc"))
     assert (await call(app, "GET", path)).status == 404
 
@@ -101,14 +103,14 @@ async def test_probes_have_no_span_and_head_is_reported_as_head(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("path", ["svc", "/a b", "/svc?x", "/svc#x", "http://example.com/svc"])
-def test_a_root_path_that_is_no_path_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_root_path_is_rejected(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOT_PATH", path)
     with pytest.raises(ConfigurationError, match="ROOT_PATH: must be a path that starts with a slash"):
         load_settings()
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "//api/v1", "/%61pi"])
-def test_a_root_path_that_the_service_uses_itself_is_refused(
+def test_a_root_path_that_collides_with_the_api_is_rejected(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROOT_PATH", path)

@@ -1,4 +1,4 @@
-"""What no one expected ends as a 500, or, where half an answer is sent, as a broken connection."""
+"""An unhandled exception becomes a 500, or closes the connection if the response has started."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from backend.platform.http.middleware.unhandled_exception import UnhandledExcept
 SCOPE: dict[str, Any] = {"type": "http", "path": "/api/alice/tasks", "state": {"request_id": "r1"}}
 
 
-async def never() -> Message:
+async def receive() -> Message:
     raise AssertionError("nothing is read")
 
 
-async def test_error_before_the_answer_is_told() -> None:
+async def test_error_before_the_response_is_500() -> None:
     async def broken(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise RuntimeError("a secret")
 
@@ -25,13 +25,13 @@ async def test_error_before_the_answer_is_told() -> None:
         sent.append(message)
 
     with capture_logs() as entries:
-        await UnhandledExceptionMiddleware(broken)(SCOPE, never, send)
+        await UnhandledExceptionMiddleware(broken)(SCOPE, receive, send)
     assert [sent[0]["status"], b"secret" in sent[1]["body"]] == [500, False]
     assert [(entry["log_level"], entry["path"]) for entry in entries] == [("error", SCOPE["path"])]
 
 
-async def test_error_within_the_answer_breaks_the_connection() -> None:
-    async def half_way(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def test_error_after_the_start_of_the_response_is_raised_again() -> None:
+    async def fail_after_start(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("half way")
 
@@ -41,6 +41,6 @@ async def test_error_within_the_answer_breaks_the_connection() -> None:
         sent.append(message)
 
     with capture_logs() as entries, pytest.raises(RuntimeError, match="half way"):
-        await UnhandledExceptionMiddleware(half_way)(SCOPE, never, send)
+        await UnhandledExceptionMiddleware(fail_after_start)(SCOPE, receive, send)
     assert [message["type"] for message in sent] == ["http.response.start"]
     assert len(entries) == 1

@@ -1,4 +1,4 @@
-"""What a scrape gets from one process: the same names as from many, in the format asked for."""
+"""Metrics of a single process: the same names as in multiprocess mode, in the accepted format."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ def scrape(accept: str = OPEN_METRICS) -> str:
         "process_start_time_seconds",
     ],
 )
-def test_process_metrics_are_there_by_role(name: str) -> None:
+def test_process_metrics_have_a_role(name: str) -> None:
     (line,) = (line for line in scrape().splitlines() if line.startswith(name))
     assert line.startswith(f'{name}{{role="worker"}} ')
     assert float(line.split()[1]) > 0
@@ -51,13 +51,13 @@ def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
     assert 'le="0.5"' in lines[0]
 
 
-def test_an_observation_beyond_every_bound_has_its_exemplar_in_the_last_bucket() -> None:
+def test_a_duration_above_every_bound_has_its_exemplar_in_the_last_bucket() -> None:
     labels = metrics.observe_request("PUT", "/exemplar", 504, 60.0)
     exemplars.record_exemplar(labels, 60.0, TRACE_ID)
     assert ['le="+Inf"' in line for line in scrape().splitlines() if TRACE_ID in line] == [True]
 
 
-def test_a_scraper_that_knows_no_openmetrics_gets_the_older_format_without_exemplars() -> None:
+def test_a_scraper_without_openmetrics_gets_the_text_format_without_exemplars() -> None:
     exemplars.record_exemplar(metrics.observe_request("PUT", "/exemplar", 200, 0.3), 0.3, TRACE_ID)
     text = scrape("text/plain")
     assert "http_server_request_duration_seconds_bucket" in text
@@ -67,14 +67,14 @@ def test_a_scraper_that_knows_no_openmetrics_gets_the_older_format_without_exemp
 async def test_a_blocked_event_loop_shows_as_lag() -> None:
     async with collect_runtime_metrics(lambda: metrics.PoolState(idle=4, used=1, limit=9)):
         await asyncio.sleep(0)
-        time.sleep(0.8)  # noqa: ASYNC251 - the fault under test
-        await asyncio.sleep(0.1)  # one turn of the loop would do
+        time.sleep(0.8)  # noqa: ASYNC251 - blocks the event loop on purpose
+        await asyncio.sleep(0.1)  # one iteration of the event loop is enough
     assert (metrics.REGISTRY.get_sample_value("event_loop_lag_seconds") or 0.0) > 0.2
     assert metrics.REGISTRY.get_sample_value("db_client_connection_max") == 9
     assert metrics.REGISTRY.get_sample_value("gunicorn_workers") == 1
 
 
-def test_only_the_schema_revision_in_force_is_1() -> None:
+def test_only_the_current_schema_revision_is_1() -> None:
     metrics.set_schema_revision("0002", "0001")
     metrics.set_schema_revision("0002", "0002")
     name = "database_schema_revision_info"

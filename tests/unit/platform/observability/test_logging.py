@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, with the request's id, and without what is not for logs."""
+"""Log lines: JSON objects with the request id and without sensitive data."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ PLANTED = "planted-task-text"
 
 
 class Output:
-    """What was written to stdout since the test began."""
+    """The text on stdout since the start of the test."""
 
     def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
         self._captured = captured
@@ -48,23 +48,23 @@ def production() -> Settings:
     )
 
 
-def test_ours_and_the_standard_librarys_lines_have_the_same_fields(output: Output) -> None:
+def test_lines_of_structlog_and_the_standard_library_have_the_same_fields(output: Output) -> None:
     configure_logging(production())
-    structlog.get_logger().info("ours", answer=42)
-    logging.getLogger("alembic").warning("theirs %s", "x")
-    logging.getLogger("uvicorn.error").info("uvicorn's")
-    ours, theirs, uvicorns = output.lines()
-    assert ours.items() >= {"event": "ours", "answer": 42, "level": "info"}.items()
-    assert theirs.items() >= {"event": "theirs x", "level": "warning", "logger": "alembic"}.items()
-    assert uvicorns["event"] == "uvicorn's"
-    assert all(line["timestamp"].endswith("Z") for line in (ours, theirs, uvicorns))
+    structlog.get_logger().info("structlog", number=42)
+    logging.getLogger("alembic").warning("alembic %s", "x")
+    logging.getLogger("uvicorn.error").info("uvicorn")
+    lines = output.lines()
+    assert lines[0].items() >= {"event": "structlog", "number": 42, "level": "info"}.items()
+    assert lines[1].items() >= {"event": "alembic x", "level": "warning", "logger": "alembic"}.items()
+    assert lines[2]["event"] == "uvicorn"
+    assert all(line["timestamp"].endswith("Z") for line in lines)
 
 
-def test_a_line_carries_the_id_of_the_request_that_it_belongs_to(output: Output) -> None:
+def test_a_line_has_the_id_of_its_request(output: Output) -> None:
     configure_logging(production())
     token = request_context.set({"request_id": "request-1", "trace_id": "trace-1"})
-    structlog.get_logger().info("ours")
-    logging.getLogger("theirs").warning("theirs")
+    structlog.get_logger().info("event")
+    logging.getLogger("library").warning("library event")
     request_context.reset(token)
     structlog.get_logger().info("later")
     lines = output.lines()
@@ -73,7 +73,7 @@ def test_a_line_carries_the_id_of_the_request_that_it_belongs_to(output: Output)
 
 
 @pytest.mark.parametrize("accelerators", [(), ("access_log",)])
-def test_the_access_line_says_who_what_and_how_long(
+def test_the_access_log_has_user_route_status_and_duration(
     output: Output, monkeypatch: pytest.MonkeyPatch, accelerators: tuple[str, ...]
 ) -> None:
     set_fast_paths(monkeypatch, *accelerators)
@@ -102,7 +102,7 @@ def test_the_access_line_says_who_what_and_how_long(
     }
 
 
-def test_in_development_a_status_is_a_number_too(output: Output) -> None:
+def test_in_development_a_status_is_a_number(output: Output) -> None:
     configure_logging(Settings())
     access_log(
         **dict.fromkeys(("request_id", "trace_id", "user", "route")),
@@ -115,7 +115,7 @@ def test_in_development_a_status_is_a_number_too(output: Output) -> None:
 
 
 @pytest.mark.parametrize("standard_library", [False, True])
-def test_a_failure_is_logged_by_type_and_place_and_never_by_its_text(
+def test_an_exception_is_logged_with_type_and_stack_and_without_its_message(
     output: Output, *, standard_library: bool
 ) -> None:
     configure_logging(production())
@@ -126,7 +126,7 @@ def test_a_failure_is_logged_by_type_and_place_and_never_by_its_text(
             raise RuntimeError(PLANTED) from error
     except RuntimeError:
         if standard_library:
-            logging.getLogger("theirs").exception("failed")
+            logging.getLogger("library").exception("failed")
         else:
             structlog.get_logger().exception("failed")
     assert PLANTED not in output.text()
@@ -142,13 +142,13 @@ def test_a_domain_error_is_logged_with_its_detail(output: Output) -> None:
     assert output.lines()[0]["error"] == "backend.errors.UserNotRegistered: No such user."
 
 
-def test_development_writes_lines_for_people(output: Output) -> None:
+def test_development_writes_plain_text(output: Output) -> None:
     configure_logging(Settings(environment="development", better_auth_secret="x" * 32))
-    structlog.get_logger().info("ours", answer=42)
-    logging.getLogger("theirs").warning("theirs")
+    structlog.get_logger().info("event", number=42)
+    logging.getLogger("library").warning("library event")
     text = output.text()
-    assert "answer=42" in text
-    assert "theirs" in text
+    assert "number=42" in text
+    assert "library event" in text
     assert not text.startswith("{")
 
 
@@ -159,8 +159,8 @@ def test_lines_below_the_level_are_not_written(
     set_fast_paths(monkeypatch, *accelerators)
     settings = production().model_copy(update={"log_level": "WARNING"})
     configure_logging(settings)
-    structlog.get_logger().info("ours")
-    logging.getLogger("theirs").info("theirs")
+    structlog.get_logger().info("event")
+    logging.getLogger("library").info("library event")
     logging.getLogger("uvicorn.access").error("GET /api/alice/tasks?search=%s", PLANTED)
     access_log(
         **dict.fromkeys(("request_id", "trace_id", "user", "route")), method="GET", status=200, duration_ms=1

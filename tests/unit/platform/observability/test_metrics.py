@@ -1,4 +1,4 @@
-"""Metrics: names, labels that a client cannot multiply, sums."""
+"""Metrics: names, bounded labels, and sums."""
 
 from backend.platform.observability import metrics
 from backend.services import metrics as task_metrics
@@ -8,7 +8,7 @@ def value(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_a_request_counts_under_its_template_and_status() -> None:
+def test_a_request_is_observed_by_route_template_and_status() -> None:
     labels = {
         "http_request_method": "GET",
         "http_route": "/api/{user_id}/tasks",
@@ -24,11 +24,11 @@ def test_a_request_counts_under_its_template_and_status() -> None:
     assert value("http_server_request_duration_seconds_bucket", **labels, le="0.025") == within + 1
 
 
-def test_what_a_client_invents_never_becomes_a_label() -> None:
+def test_unknown_methods_and_paths_create_no_labels() -> None:
     assert metrics.observe_request("BREW", None, 404, 0.001) == ("_OTHER", "unmatched", "404")
 
 
-def test_a_statement_counts_by_operation_and_error() -> None:
+def test_a_statement_is_observed_by_operation_and_error() -> None:
     def count(error: str) -> float:
         return value(
             "db_client_operation_duration_seconds_count",
@@ -43,14 +43,14 @@ def test_a_statement_counts_by_operation_and_error() -> None:
     assert (count("") - before, count("57014") - failed_before) == (1, 1)
 
 
-def test_the_pool_is_published_as_it_is() -> None:
+def test_the_state_of_the_pool_is_published() -> None:
     metrics.set_pool_state(metrics.PoolState(idle=7, used=3, limit=30))
     assert value("db_client_connection_count", db_client_connection_state="idle") == 7
     assert value("db_client_connection_count", db_client_connection_state="used") == 3
     assert value("db_client_connection_max") == 30
 
 
-def test_waits_for_a_connection_count_whether_they_end_well_or_not() -> None:
+def test_waits_for_a_connection_and_timeouts_are_counted() -> None:
     waits = value("db_client_connection_wait_time_seconds_count")
     timeouts = value("db_client_connection_timeouts_total")
     metrics.observe_connection_wait(0.01)
@@ -59,7 +59,7 @@ def test_waits_for_a_connection_count_whether_they_end_well_or_not() -> None:
     assert value("db_client_connection_timeouts_total") == timeouts + 1
 
 
-def test_tasks_are_counted_by_what_happened_to_them() -> None:
+def test_created_completed_and_deleted_tasks_are_counted() -> None:
     names = ("tasks_created_total", "tasks_completed_total", "tasks_deleted_total")
     before = [value(name) for name in names]
     for counter in (task_metrics.tasks_created, task_metrics.tasks_completed, task_metrics.tasks_deleted):

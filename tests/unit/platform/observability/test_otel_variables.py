@@ -6,13 +6,13 @@ import pytest
 
 from backend.config import Settings
 from backend.platform.observability import otel_variables, tracing
-from backend.platform.observability.otel_variables import discard_invalid_variables, is_tracing_wanted
+from backend.platform.observability.otel_variables import discard_invalid_variables, is_tracing_configured
 
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in otel_variables._CHECKS:
-        monkeypatch.setenv(name, "")  # so that what the code under test removes comes back
+        monkeypatch.setenv(name, "")  # restores a variable that the code under test removes
         monkeypatch.delenv(name)
 
 
@@ -52,9 +52,9 @@ def test_an_invalid_variable_is_reported_and_does_not_stop_tracing(
     assert tracing.request_tracer() is not None
     shutdown()
     assert name not in os.environ
-    said = capsys.readouterr().out
-    assert name in said
-    assert "hunter2" not in said
+    output = capsys.readouterr().out
+    assert name in output
+    assert "hunter2" not in output
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_valid_variable_stays(monkeypatch: pytest.MonkeyPatch, name: str, valu
 
 
 @pytest.mark.parametrize(
-    ("variables", "wanted"),
+    ("variables", "expected"),
     [
         ({}, False),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, True),
@@ -90,22 +90,22 @@ def test_a_valid_variable_stays(monkeypatch: pytest.MonkeyPatch, name: str, valu
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector"}, False),
     ],
 )
-def test_tracing_is_on_where_a_collector_is_named(
+def test_tracing_is_configured_by_an_endpoint(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
-    wanted: bool,  # noqa: FBT001 - pytest's
+    expected: bool,  # noqa: FBT001 - a pytest parameter
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     list(discard_invalid_variables())
-    assert is_tracing_wanted() is wanted
+    assert is_tracing_configured() is expected
 
 
 def test_an_sdk_that_does_not_start_leaves_the_service_running(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
 
     def fail(*_arguments: object) -> None:
-        raise ValueError("from a variable of a later release")
+        raise ValueError("unknown variable of a later release")
 
     monkeypatch.setattr(tracing, "install_tracer_provider", fail)
     tracing.configure_tracing(Settings(better_auth_secret="x" * 32))()

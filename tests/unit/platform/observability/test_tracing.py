@@ -1,4 +1,4 @@
-"""Spans: where they are made, what they hold, and that nothing happens without a collector."""
+"""Spans: hierarchy, attributes, sampling, and no spans without a collector."""
 
 from collections.abc import Iterator
 from threading import Event
@@ -32,7 +32,7 @@ def spans(settings: Settings) -> Iterator["Spans"]:
 
 
 class Spans:
-    """What was traced; reading it ends tracing."""
+    """The exported spans. Reading them stops tracing."""
 
     def __init__(self, exporter: InMemorySpanExporter, shutdown: object) -> None:
         self._exporter = exporter
@@ -52,14 +52,14 @@ def test_tracing_is_off_without_an_endpoint(settings: Settings, monkeypatch: pyt
     shutdown()
 
 
-def test_the_standard_switch_turns_tracing_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_otel_sdk_disabled_turns_tracing_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     tracing.configure_tracing(settings)
     assert tracing.request_tracer() is None
 
 
-def test_statements_and_services_are_spans_of_the_request(spans: Spans) -> None:
+def test_statements_and_services_are_child_spans_of_the_request(spans: Spans) -> None:
     tracer = tracing.request_tracer()
     assert tracer is not None
     with (
@@ -89,7 +89,7 @@ def test_a_statement_outside_a_request_has_no_span(spans: Spans) -> None:
     assert spans.finished() == {}
 
 
-def test_a_request_that_is_not_sampled_costs_no_spans(
+def test_a_request_that_is_not_sampled_creates_no_spans(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
@@ -103,15 +103,15 @@ def test_a_request_that_is_not_sampled_costs_no_spans(
 
 
 class EverySecond(Sampler):
-    """Decides by what it decided before, so that it must be asked once for each trace."""
+    """Samples every second call, so that a second call for one trace would change the result."""
 
     def __init__(self) -> None:
-        self._asked = 0
+        self._calls = 0
 
     @override
     def should_sample(self, *_arguments: object, **_options: object) -> SamplingResult:
-        self._asked += 1
-        return SamplingResult(Decision.RECORD_AND_SAMPLE if self._asked % 2 == 0 else Decision.DROP)
+        self._calls += 1
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if self._calls % 2 == 0 else Decision.DROP)
 
     @override
     def get_description(self) -> str:
@@ -119,33 +119,33 @@ class EverySecond(Sampler):
 
 
 @pytest.mark.parametrize(
-    ("variables", "least", "most"),
+    ("variables", "minimum", "maximum"),
     [
         ({"OTEL_TRACES_SAMPLER": "always_on"}, 400, 400),
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 50, 150),
         ({"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, 0, 0),
     ],
 )
-def test_new_traces_are_sampled_as_the_standard_variables_say(
+def test_new_traces_are_sampled_by_the_standard_variables(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
-    least: int,
-    most: int,
+    minimum: int,
+    maximum: int,
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    sampled = started(settings, 400)
-    assert least <= len(sampled) <= most
+    sampled = start_traces(settings, 400)
+    assert minimum <= len(sampled) <= maximum
 
 
-def test_a_sampler_is_asked_once_for_each_trace(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sampler_is_called_once_per_trace(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opentelemetry.sdk.trace.sampling._get_from_env_or_default", EverySecond)
-    assert len(started(settings, 100)) == 50
+    assert len(start_traces(settings, 100)) == 50
 
 
-def started(settings: Settings, number: int) -> set[int]:
-    """Start so many traces and return the ids of those that are recorded, as their spans have them."""
+def start_traces(settings: Settings, number: int) -> set[int]:
+    """Start `number` traces and return the trace ids of the recorded ones."""
     shutdown = tracing.install_tracer_provider(settings, InMemorySpanExporter())
     tracer = tracing.request_tracer()
     assert tracer is not None
@@ -157,7 +157,7 @@ def started(settings: Settings, number: int) -> set[int]:
     return {trace_id for trace_id, span in traces if span is not None}
 
 
-def test_a_failed_statement_is_marked_without_the_errors_text(spans: Spans) -> None:
+def test_a_failed_statement_is_marked_without_the_error_message(spans: Spans) -> None:
     tracer = tracing.request_tracer()
     assert tracer is not None
     with (
@@ -173,7 +173,7 @@ def test_a_failed_statement_is_marked_without_the_errors_text(spans: Spans) -> N
 
 
 class SilentExporter(SpanExporter):
-    """A collector that takes the connection and never answers."""
+    """An exporter whose collector accepts the connection and never responds."""
 
     def __init__(self) -> None:
         self.released = Event()
@@ -188,7 +188,7 @@ class SilentExporter(SpanExporter):
         self.released.set()
 
 
-def test_a_silent_collector_delays_the_end_for_a_bounded_time(
+def test_a_silent_collector_delays_shutdown_for_a_limited_time(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert tracing._FLUSH_SECONDS == 3

@@ -1,4 +1,4 @@
-"""The commands that a platform runs inside the container."""
+"""Commands that the platform runs in the container: drain and health check."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from backend.platform.settings import environment
 
 @pytest.fixture
 def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
-    """Return a function that runs a command and returns what it says against it, or an empty text."""
+    """Return a function that runs a command and returns its error message, or an empty text."""
 
     def run(main: Callable[[], None], *arguments: str, env_file: str = "", **variables: str) -> str:
         (tmp_path / ".env").write_text(env_file)
@@ -21,18 +21,18 @@ def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., st
         monkeypatch.setattr(sys, "argv", ["command", *arguments])
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        said: list[object] = []
+        messages: list[object] = []
         try:
             main()
-        except SystemExit as end:  # a text goes to standard error, with exit code 1
-            said.append(end.code)
-        assert all(isinstance(each, str) and len(each.splitlines()) == 1 for each in said)
-        return "".join(map(str, said))
+        except SystemExit as end:  # its text goes to standard error, and the exit code is 1
+            messages.append(end.code)
+        assert all(isinstance(each, str) and len(each.splitlines()) == 1 for each in messages)
+        return "".join(map(str, messages))
 
     return run
 
 
-def test_draining_reads_the_folder_from_the_env_file(tmp_path: Path, refusal: Callable[..., str]) -> None:
+def test_drain_reads_the_run_directory_from_the_env_file(tmp_path: Path, refusal: Callable[..., str]) -> None:
     (tmp_path / "run").mkdir()
     assert refusal(drain.main, "0", env_file=" run_dir = 'run' \n") == ""
     assert drain.drain_marker_path(tmp_path / "run").exists()
@@ -46,7 +46,7 @@ def test_draining_reads_the_folder_from_the_env_file(tmp_path: Path, refusal: Ca
         ("PORT='\"80\"'", "healthcheck: PORT is enclosed in quotation marks"),
     ],
 )
-def test_a_probe_says_which_variable_is_impossible(
+def test_health_check_names_the_invalid_variable(
     refusal: Callable[..., str], lines: str, reason: str
 ) -> None:
     assert refusal(healthcheck.main, env_file=lines).startswith(reason)
@@ -55,12 +55,12 @@ def test_a_probe_says_which_variable_is_impossible(
 @pytest.mark.parametrize(
     ("seconds", "folder", "reason"),
     [
-        ("soon", "", "drain: 'soon' is no number of seconds"),
-        ("nan", "", "is no number of seconds"),
+        ("soon", "", "drain: 'soon' is not a number of seconds"),
+        ("nan", "", "is not a number of seconds"),
         ("0", "missing", "is RUN_DIR right?"),
     ],
 )
-def test_draining_says_why_it_cannot(
+def test_drain_reports_why_it_fails(
     tmp_path: Path, refusal: Callable[..., str], seconds: str, folder: str, reason: str
 ) -> None:
     assert reason in refusal(drain.main, seconds, RUN_DIR=str(tmp_path / folder))

@@ -1,4 +1,4 @@
-"""What the application sees and the client gets does not depend on where packets end."""
+"""BoundedHttpProtocol: framing does not depend on packet boundaries, and all input has a limit."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from backend.platform.server import http_protocol
 from backend.platform.server.http_protocol import BoundedHttpProtocol
-from backend.platform.server.request_validation import RefusedRequest, validate_request
+from backend.platform.server.request_validation import RejectedRequest, validate_request
 from tests.support.raw_http import statuses_of
 from tests.support.raw_requests import RAW_REQUESTS, RawRequest
 
@@ -43,7 +43,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that records written data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,11 +84,11 @@ class Transport(asyncio.Transport):
         pass
 
 
-async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+async def empty_app(_scope: Scope, _receive: Receive, _send: Send) -> None:
     pass
 
 
-CONFIG = uvicorn.Config(nothing, http=BoundedHttpProtocol, lifespan="off", log_config=None)
+CONFIG = uvicorn.Config(empty_app, http=BoundedHttpProtocol, lifespan="off", log_config=None)
 CONFIG.load()
 
 
@@ -100,10 +100,10 @@ class Connection:
     reads_body: bool = True
 
     def __post_init__(self) -> None:
-        self.below = Transport()
+        self.transport = Transport()
         self.protocol = BoundedHttpProtocol(CONFIG, ServerState(), {})
         self.protocol.app = self.serve
-        self.protocol.connection_made(self.below)
+        self.protocol.connection_made(self.transport)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", self.reads_body
@@ -118,13 +118,13 @@ class Connection:
 
     async def receive(self, *packets: bytes) -> None:
         for packet in packets:
-            if not self.below.is_closing():
+            if not self.transport.is_closing():
                 self.protocol.data_received(packet)
             for _ in range(6):
                 await asyncio.sleep(0)
 
     def statuses(self) -> list[int]:
-        return statuses_of(bytes(self.below.written))
+        return statuses_of(bytes(self.transport.written))
 
     def end(self) -> None:
         self.protocol.connection_lost(None)
@@ -143,9 +143,9 @@ def test_outcome_does_not_depend_on_packets(request_: RawRequest) -> None:
 
     async def compare() -> None:
         whole = await outcome(raw)
-        for place in range(1, len(raw)):
-            assert await outcome(raw[:place], raw[place:]) == whole, raw[:place]
-        assert await outcome(*(raw[place : place + 1] for place in range(len(raw)))) == whole
+        for position in range(1, len(raw)):
+            assert await outcome(raw[:position], raw[position:]) == whole, raw[:position]
+        assert await outcome(*(bytes([byte]) for byte in raw)) == whole
 
     asyncio.run(compare())
 
@@ -170,7 +170,7 @@ def test_outcome_of_pipelined_requests_does_not_depend_on_packets(
     asyncio.run(compare())
 
 
-async def test_trailer_fields_are_no_headers() -> None:
+async def test_trailer_fields_are_not_headers() -> None:
     connection = Connection()
     await connection.receive(CHUNKED + b"1\r\nx\r\n0\r\nX-Forwarded-Proto: https\r\nAuthorization: y\r\n\r\n")
     assert [name for name, _ in connection.seen[0][2]] == [b"host", b"transfer-encoding"]
@@ -181,8 +181,8 @@ async def test_trailer_fields_are_no_headers() -> None:
 async def test_a_request_with_upgrade_keeps_its_body() -> None:
     connection = Connection()
     inner = b"GET /inner HTTP/1.1\r\nHost: a\r\n\r\n"
-    head = POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(inner)
-    await connection.receive((head + inner) * 300)
+    headers = POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n" % len(inner)
+    await connection.receive((headers + inner) * 300)
     assert [(path, body) for _, path, _, body in connection.seen] == [("/", inner)] * len(connection.seen)
     assert set(connection.statuses()) == {200}
     connection.end()
@@ -192,16 +192,16 @@ async def test_a_request_with_upgrade_keeps_its_body() -> None:
     "flood", [b"1;" + b"x" * 10_000, b"0\r\n" + b"X: y\r\n" * 2_000], ids=["extension", "trailer"]
 )
 @pytest.mark.parametrize("reads_body", [True, False])
-async def test_chunk_framing_has_a_bound(flood: bytes, *, reads_body: bool) -> None:
+async def test_chunk_framing_is_limited(flood: bytes, *, reads_body: bool) -> None:
     connection = Connection(reads_body=reads_body)
-    flood_on = flood[-6:] * 2_000 if flood.startswith(b"0") else b"x" * 12_000
-    await connection.receive(CHUNKED + flood, *[flood_on] * 10)
+    more_flood = flood[-6:] * 2_000 if flood.startswith(b"0") else b"x" * 12_000
+    await connection.receive(CHUNKED + flood, *[more_flood] * 10)
     assert connection.statuses() == ([413] if reads_body else [200])
-    assert connection.below.ended
+    assert connection.transport.ended
     connection.end()
 
 
-async def test_one_byte_chunks_are_no_flood() -> None:
+async def test_one_byte_chunks_are_accepted() -> None:
     connection = Connection()
     await connection.receive(CHUNKED, *[b"1\r\nx\r\n" * 1000] * 60, b"0\r\n\r\n")
     assert connection.statuses() == [200]
@@ -209,24 +209,24 @@ async def test_one_byte_chunks_are_no_flood() -> None:
     connection.end()
 
 
-async def test_blank_lines_have_a_bound() -> None:
+async def test_blank_lines_are_limited() -> None:
     connection = Connection()
     await connection.receive(*[b"\r\n" * 5_000] * 10)
     assert connection.statuses() == [431]
     connection.end()
 
 
-async def test_the_rest_of_an_answered_request_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_protocol, "DRAIN_MAX_BYTES", 50_000)
+async def test_the_rest_of_a_request_after_its_response_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "MAX_DISCARD_BYTES", 50_000)
     connection = Connection(reads_body=False)
     await connection.receive(POST + b"Content-Length: 1000000\r\n\r\n", *[b"x" * 10_000] * 5)
-    assert not connection.below.aborted
+    assert not connection.transport.aborted
     await connection.receive(b"x" * 10_000)
-    assert connection.below.aborted
+    assert connection.transport.aborted
     connection.end()
 
 
-async def test_a_response_without_the_whole_request_leaves_the_connection_open_for_the_next() -> None:
+async def test_a_response_before_the_end_of_the_request_keeps_the_connection_open() -> None:
     connection = Connection(reads_body=False)
     await connection.receive(
         POST + b"Content-Length: 3\r\n\r\n", b"abc" + POST + b"Content-Length: 0\r\n\r\n"
@@ -247,6 +247,6 @@ def test_host_is_the_authority_of_an_absolute_target(target: bytes, host: bytes)
 
 
 @pytest.mark.parametrize("host", [b"a b", b"a/b", b"u@a", b"a:b", b"[::1", b"a%zz", b"a\\b", b"[::1]x"])
-def test_a_malformed_host_is_refused(host: bytes) -> None:
-    with pytest.raises(RefusedRequest):
+def test_a_malformed_host_is_rejected(host: bytes) -> None:
+    with pytest.raises(RejectedRequest):
         validate_request(b"GET", b"/", "1.1", [(b"host", host)])
