@@ -63,7 +63,7 @@ def create_app(settings: Settings, routers: Iterable[APIRouter] = ROUTERS) -> Fa
     """Return the service as an ASGI application.
 
     Args:
-        settings: The settings. Besides them only libpq's environment variables are read.
+        settings: The settings. No other configuration is read, except libpq's environment variables.
         routers: The routers of the resources.
     """
     check_dsns(settings)

@@ -1,4 +1,4 @@
-"""The HTTP status of each error of this service; the platform has those of its own errors."""
+"""The HTTP status of each error of this service. `problem_details` has those of the platform's errors."""
 
 from http import HTTPStatus
 from typing import Final

@@ -32,7 +32,7 @@ class TaskRepository:
         register_user_reference(database, TASKS)
 
     async def list(self, user_id: str, query: ListQuery[Filter]) -> list[TaskRow]:
-        """Return the tasks of one page, in its order."""
+        """Return the tasks of one page, in the order of the query."""
         values: dict[Any, Any] = {"user_id": user_id, "row_count": query.limit, **query.filters}
         values |= keyset_values(query.after)
         conditions: frozenset[Condition] = frozenset(query.filters)
@@ -46,7 +46,7 @@ class TaskRepository:
             matching = [TaskRow(*row[:-2]) for row in rows if row["is_match"]]
             if len(matching) == query.limit or not (rows and rows[-1]["window_exhausted"]):
                 return matching
-        # Plan per value: a rare text uses the trigram index, a common one the ordered scan.
+        # A custom plan: a rare text uses the trigram index, a common one the ordered scan.
         rows = await self._database.fetch(
             tasks.select_page(query.sort, query.order, conditions),
             retry_on_disconnect=True,

@@ -1,4 +1,4 @@
-"""The statements on tasks. Each has `user_id` in its WHERE clause, so that none reaches another user's rows."""
+"""The statements on tasks. Each is restricted to one `user_id`, so that it cannot reach the rows of another user."""
 
 from functools import cache
 from typing import Any, Literal
@@ -112,10 +112,10 @@ def select_page(sort: Sort, order: Order, conditions: frozenset[Condition]) -> C
 
 @cache
 def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) -> CompiledStatement:
-    """Return the statement that searches the next 100 tasks only, with a low cost for every text.
+    """Return the statement that searches only the next 100 tasks, at a low cost for every text.
 
-    Its rows have two more columns than a task: `is_match`, and `window_exhausted`, which is true for the last row of
-    a full window. That row comes last, matching or not: more tasks may follow it.
+    Its rows have two columns more than a task: `is_match`, and `window_exhausted`, which is true for the last row of
+    a full window. The statement returns that row even if it does not match, because more tasks can follow it.
 
     Args:
         sort: As for `select_page`.
@@ -126,15 +126,16 @@ def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) ->
     window = (
         _tasks(sort, order, conditions)
         .add_columns(
-            _sort_expression(sort).label("sort_key"), func.row_number().over(order_by=ordering).label("place")
+            _sort_expression(sort).label("sort_key"),
+            func.row_number().over(order_by=ordering).label("row_number"),
         )
         .order_by(*ordering)
         # Not a parameter: the generic plan must know the value.
         .limit(literal_column(str(SCAN_WINDOW_ROWS)))
         .subquery()
     )
-    is_last = window.c.place == literal_column(str(SCAN_WINDOW_ROWS))
-    # Comparing text costs more than the rest, and only the last row may be here without a match.
+    is_last = window.c.row_number == literal_column(str(SCAN_WINDOW_ROWS))
+    # Only the last row can be returned without a match: the text is compared again for this row only.
     is_match = case((is_last, _has_text(window.c)), else_=true())
     return CompiledStatement(
         "search tasks (window)",

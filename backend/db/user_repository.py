@@ -1,4 +1,4 @@
-"""The rows of `users` that other tables reference: who owns the table, and the row that the service writes."""
+"""The `users` table: detection of its owner, and the rows that the service inserts for foreign keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ type UsersTableOwner = Literal["auto", "frontend", "service"]
 _WRITTEN_COLUMNS = {"id", "name", "email"}
 
 _FIRST_TABLES = [TASKS.name, IDEMPOTENCY_KEYS.name]
-"""The tables of the service whose foreign keys to `users` have no comment; those of later tables have one (CONTRIBUTING.md)."""
+"""Tables whose foreign keys to `users` have no comment. Those of later tables have one (CONTRIBUTING.md)."""
 
 INSERT_USER_IF_ABSENT = CompiledStatement(
     "insert user",
@@ -56,11 +56,11 @@ _USERS_TABLE = """
 
 @dataclass(frozen=True, slots=True)
 class UsersTable:
-    """The facts of the catalog about `users`.
+    """Properties of the `users` table, from the catalog.
 
     Attributes:
-        columns: Its columns; True for one that an INSERT must name (NOT NULL without a default).
-        is_referenced: Whether a table of another application has a foreign key to it.
+        columns: The columns. The value is True if an INSERT needs the column (NOT NULL without a default).
+        is_referenced: Whether a table of another application has a foreign key to `users`.
     """
 
     columns: Mapping[str, bool]
@@ -68,13 +68,13 @@ class UsersTable:
 
     @property
     def is_writable(self) -> bool:
-        """Whether an id, a name and an e-mail address are enough for a row."""
+        """Whether an INSERT with id, name and e-mail address succeeds."""
         required = {name for name, is_required in self.columns.items() if is_required}
         return required <= _WRITTEN_COLUMNS <= self.columns.keys()
 
     @property
     def belongs_to_frontend(self) -> bool:
-        """Whether it differs from the table of the service's migration, or tables of others reference it.
+        """Whether the table differs from that of the service's migration, or another application references it.
 
         Better Auth's `session` and `account` reference its users under every table name.
         """
@@ -86,12 +86,12 @@ class UsersTable:
 
 
 class UserRepository:
-    """Writes the row that the rows of a user reference.
+    """Inserts the rows of `users` that other tables reference.
 
     Args:
         database: The database of `users`.
-        table_owner: Who writes `users`; `auto` reads the catalog each time that a user is missing, so that
-            a frontend may create its tables at any time.
+        table_owner: The application that writes `users`. `auto` reads the catalog each time that a user is
+            missing, because a frontend can create its tables at any time.
     """
 
     def __init__(self, database: Database, table_owner: UsersTableOwner) -> None:
@@ -99,13 +99,13 @@ class UserRepository:
         self._table_owner = table_owner
 
     async def ensure_user(self, user_id: str) -> bool:
-        """Write the user's row if it is missing, unless the frontend owns `users`.
+        """Insert the user's row if it is missing, unless the frontend owns `users`.
 
         Args:
-            user_id: The token's `sub`. Nothing else of the token is stored.
+            user_id: The token's `sub`. No other claim is stored.
 
         Returns:
-            False if the frontend owns `users`: it decides who has a row, and nothing is written.
+            False if the frontend owns `users`. Then nothing is written.
 
         Raises:
             UserNotRegistered: The setting names the service as the owner, but the table has other required columns.
@@ -144,7 +144,7 @@ async def _users_table(connection: Connection) -> UsersTable:
 def _placeholder_email(user_id: str) -> str:
     """Return an undeliverable address (RFC 2606 §2), different for each user.
 
-    An id may have characters that an address must not have, and more than the 64 octets of a local part
-    (RFC 5321 §4.5.3.1.1); the digest has 64.
+    An id can contain characters that are invalid in an address, and exceed the 64 octets of a local part
+    (RFC 5321 §4.5.3.1.1). The digest has 64 octets.
     """
     return f"{sha256(user_id.encode()).hexdigest()}@users.invalid"

@@ -1,4 +1,4 @@
-"""The `tasks` table with an index for each order of the list, and a task as it is read from the table."""
+"""The `tasks` table with an index for each order of the list, and the rows that are read from it."""
 
 from datetime import datetime
 
@@ -25,13 +25,13 @@ __all__ = ["TASKS", "Task", "TaskRow", "VersionedTask"]
 
 
 class Task(SQLModel, table=True):
-    """One task of one user. The constraints repeat the limits of the schemas for every other writer."""
+    """A task of a user. The constraints enforce the limits of the schemas for other writers too."""
 
     __tablename__ = "tasks"
 
     id: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     user_id: str = Field(
-        sa_column=Column(  # Better Auth's "delete user" fails without the cascade.
+        sa_column=Column(  # Without the cascade, Better Auth's "delete user" fails.
             Text,
             ForeignKey("users.id", ondelete="CASCADE", name="tasks_user_id_fkey"),
             nullable=False,
@@ -50,10 +50,10 @@ class Task(SQLModel, table=True):
 
 
 class TaskRow(msgspec.Struct, frozen=True, gc=False):
-    """The columns of a task that are read, in the order of `TaskResponse`, and encoded as JSON without validation.
+    """The columns of a task in the order of `TaskResponse`. A row is encoded as JSON without validation.
 
-    A unit test compares the fields with those of `TaskResponse`. Encoding a row costs a fifth of validating
-    and dumping the Pydantic model. A new field needs a default: it reads the stored results of idempotency keys.
+    A unit test compares the fields with those of `TaskResponse`. Encoding a row takes a fifth of the time of
+    validation and dump by Pydantic. A new field needs a default: stored results of idempotency keys lack it.
     """
 
     id: int
@@ -73,7 +73,7 @@ class VersionedTask(msgspec.Struct, frozen=True, gc=False):
 
 
 TASKS = SQLModel.metadata.tables["tasks"]
-"""The table for statements."""
+"""The SQLAlchemy table of `Task`, for statements."""
 
 TASKS.append_constraint(
     CheckConstraint(f"char_length(title) BETWEEN 1 AND {TITLE_MAX_LENGTH}", name="tasks_title_length")
@@ -83,10 +83,10 @@ TASKS.append_constraint(
 )
 for _name, _sort_key in SORT_KEYS.items():
     _key = _sort_key.expression(TASKS.c[_name])
-    # The second has `completed` in front: neither list reads rows that it does not return.
+    # The second index starts with `completed`, so that no list reads rows that it does not return.
     Index(f"ix_tasks_user_id_{_name}", TASKS.c.user_id, _key, TASKS.c.id)
     Index(f"ix_tasks_user_id_completed_{_name}", TASKS.c.user_id, TASKS.c.completed, _key, TASKS.c.id)
-# For `search`, by the extensions pg_trgm and btree_gin (docs/decisions/0020-search.md).
+# The index for `search`; needs the extensions pg_trgm and btree_gin (docs/decisions/0020-search.md).
 Index(
     "ix_tasks_search",
     *(TASKS.c.user_id, TASKS.c.title, TASKS.c.description),

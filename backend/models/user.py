@@ -1,4 +1,4 @@
-"""The `users` table as Better Auth creates it; the service adds rows only where no frontend owns the table."""
+"""The `users` table as Better Auth creates it. The service inserts rows only if no frontend owns the table."""
 
 from datetime import datetime
 
@@ -11,8 +11,8 @@ __all__ = ["USERS", "User"]
 class User(SQLModel, table=True):
     """A user of the frontend.
 
-    Names, types and defaults are those of Better Auth, so that either side may create the table first.
-    The service relies on `id` only: frontends rename and add columns.
+    Names, types and defaults are those of Better Auth, so that the frontend or the service can create the table.
+    The service only relies on `id`, because frontends rename and add columns.
     """
 
     __tablename__ = "users"
@@ -43,4 +43,4 @@ class User(SQLModel, table=True):
 
 
 USERS = SQLModel.metadata.tables["users"]
-"""The table for statements."""
+"""The SQLAlchemy table of `User`, for statements."""

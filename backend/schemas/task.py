@@ -47,7 +47,7 @@ def omit_default(schema: dict[str, Any]) -> None:
 
 
 class TaskCreate(BaseModel):
-    """A new task. An unknown field is refused."""
+    """A new task. An unknown field is rejected."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -12,12 +12,12 @@ __all__ = ["with_user_row"]
 async def with_user_row[Result](
     users: UserRepositoryProtocol, user_id: str, write: Callable[[], Awaitable[Result]]
 ) -> Result:
-    """Run a write that references the user's row; if the row is missing, write it and run again.
+    """Run a write that references the user's row. If that row is missing, insert it and run the write again.
 
     Args:
         users: The repository of `users`.
         user_id: The owner.
-        write: Inserts a row with a foreign key to `users`.
+        write: The write; it inserts a row with a foreign key to `users`.
 
     Raises:
         InvalidToken: The frontend owns `users` and has no such user any more.
@@ -26,7 +26,7 @@ async def with_user_row[Result](
     try:
         return await write()
     except UserNotRegistered:
-        # The first write of a user of a frontend with another database, or the token of a deleted user.
+        # Either the first write of a user whose frontend has another database, or the token of a deleted user.
         if not await users.ensure_user(user_id):
             raise InvalidToken("The token's user does not exist.") from None
         return await write()

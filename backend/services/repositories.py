@@ -1,4 +1,4 @@
-"""What the services need of the data layer; unit tests implement these protocols in memory."""
+"""Protocols of the data layer. Unit tests implement them in memory."""
 # ruff: noqa: D102 - the implementations document the methods
 
 from collections.abc import Awaitable, Callable

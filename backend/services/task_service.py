@@ -35,10 +35,10 @@ class TaskPageRecord(msgspec.Struct, frozen=True):
 
 
 class TaskService:
-    """The operations of a user on their own tasks.
+    """The operations of a user on their tasks.
 
-    Every method takes the owner and sees the owner's tasks only. Another user's task is not found, like a
-    task that does not exist.
+    Every method takes the owner, and reads and writes only the owner's tasks. The task of another user is not
+    found, like a task that does not exist.
 
     Args:
         repository: The tasks.
@@ -60,7 +60,7 @@ class TaskService:
         """Return one page.
 
         Raises:
-            InvalidInput: The cursor is not one of this list.
+            InvalidInput: The cursor is not a cursor of this list.
         """
         with service_span("list tasks"):
             sort_key, after = SORT_KEYS[query.sort], None
@@ -94,7 +94,7 @@ class TaskService:
             return stored
 
     async def create(self, owner: Principal, new: TaskCreate, idempotency_key: str | None) -> VersionedTask:
-        """Write a new task, once for each idempotency key.
+        """Create a task, once for each idempotency key.
 
         Raises:
             IdempotencyKeyInProgress, IdempotencyKeyReused: See `IdempotencyStore.run`.
@@ -103,7 +103,7 @@ class TaskService:
         with service_span("create task"):
             write = partial(self._create, owner.user_id, new, idempotency_key)
             stored, is_new = await with_user_row(self._users, owner.user_id, write)
-            if is_new:  # a replayed result is no second task
+            if is_new:  # false for a replayed result
                 tasks_created.inc()
             return stored
 
@@ -148,7 +148,7 @@ class TaskService:
     async def _raise_not_found_or_stale(
         self, owner: Principal, task_id: int, precondition: Precondition
     ) -> NoReturn:
-        """Raise the reason why nothing was written: no such task, or another version."""
+        """Raise the error of a write without effect: the task does not exist, or has another version."""
         if precondition.is_unconditional or await self._repository.version(owner.user_id, task_id) is None:
             raise ResourceNotFound("task", task_id)
         raise _stale()

@@ -1,4 +1,4 @@
-"""Alembic's environment: runs migrations on asyncpg, one process at a time, each in its own transaction."""
+"""Alembic's environment: runs migrations on asyncpg, one process at a time, each in a transaction."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from backend.platform.settings.base import load
 from backend.platform.settings.database import DatabaseSettings
 
 LOCK_KEY = 7_267_118_534_120_771_001
-"""Key of the advisory lock that serializes migrations; any number that never changes."""
+"""Key of the advisory lock that serializes migrations. It must never change."""
 
 CONNECT_SECONDS = 60.0
 LOCK_WAIT_SECONDS = 300.0
@@ -29,20 +29,20 @@ STATEMENT_TIMEOUT = "10min"
 
 
 def include_object(item: Any, name: str | None, type_: str, _reflected: bool, _compared: Any) -> bool:  # noqa: FBT001 - Alembic's signature
-    """Exclude the tables of other applications from every comparison; among them is `users`."""
+    """Exclude the tables of other applications, including `users`, from every comparison."""
     if type_ == "index":
-        # A reflected expression has no collation, so it always looks changed; tests/integration compares these.
+        # A reflected expression has no collation, so it always differs; tests/integration compares these indexes.
         return all(isinstance(expression, Column) for expression in item.expressions)
     return type_ != "table" or name in {table.name for table in SCHEMA.tables}
 
 
 def acquire_migration_lock(connection: Connection) -> None:
     """Wait until no other migration runs."""
-    give_up_at = time.monotonic() + LOCK_WAIT_SECONDS
-    # Polls: a blocking pg_advisory_lock holds a snapshot that CREATE INDEX CONCURRENTLY waits for.
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    # Poll: a blocking pg_advisory_lock holds a snapshot that CREATE INDEX CONCURRENTLY waits for.
     while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK_KEY})")):
         connection.rollback()
-        if time.monotonic() > give_up_at:
+        if time.monotonic() > deadline:
             raise TimeoutError("another migration has not ended")
         time.sleep(0.2)
 
@@ -50,7 +50,7 @@ def acquire_migration_lock(connection: Connection) -> None:
 def run(connection: Connection) -> None:
     """Run the requested migrations."""
     acquire_migration_lock(connection)
-    # A statement that waits for a lock blocks every later query: fail instead, and try again.
+    # A statement that waits for a lock blocks all later queries on the table: fail early; the caller retries.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.commit()
@@ -84,7 +84,7 @@ async def run_online() -> None:
 
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
         async with engine.connect() as connection:
-            await connection.run_sync(run)  # closing the connection frees the lock
+            await connection.run_sync(run)  # closing the connection releases the lock
         await engine.dispose()
 
 

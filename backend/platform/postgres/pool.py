@@ -1,4 +1,4 @@
-"""A pool of a worker's connections to PostgreSQL: opened on demand, kept for a while, first come, first served."""
+"""The connection pool of a worker: opens connections on demand, closes idle ones, and serves callers in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.platform.concurrency.fair_semaphore import FairSemaphore
 __all__ = ["ConnectionPool"]
 
 _MAX_AGE_SECONDS = 1800.0
-"""Bounds how long a connection stays with an old primary, which may run on, read-only, after a failover."""
+"""Maximum age of a connection, so that it does not stay on an old primary that is read-only after a failover."""
 
 _RESET_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
@@ -23,17 +23,17 @@ type Connection = asyncpg.Connection[asyncpg.Record]
 
 
 class ConnectionPool:
-    """Lends connections, the one that was used last first.
+    """A fair pool: callers acquire a connection in order of arrival, the most recently used connection first.
 
     asyncpg's own pool serves new callers before waiting ones, and nearly doubles
-    the cost of a statement (docs/decisions/0027-connection-pool.md).
+    the CPU time of a statement (docs/decisions/0027-connection-pool.md).
 
     Args:
         connect: Opens a connection.
-        max_size: Most connections at once, at least 1.
-        max_idle_seconds: A connection that was not used for this time is closed; 0 keeps it open.
-        timeout_seconds: Longest wait for a connection, its opening included.
-        connect_timeout_seconds: Longest opening of a connection; None for what is left of `timeout_seconds`.
+        max_size: Maximum number of connections, at least 1.
+        max_idle_seconds: A connection that is idle for this time is closed. 0 disables this.
+        timeout_seconds: Maximum wait for a connection, including the time to open it.
+        connect_timeout_seconds: Maximum time to open a connection; None for the rest of `timeout_seconds`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ConnectionPool:
         self._permits = FairSemaphore(max_size)
         self._opened_at: dict[Connection, float] = {}
         self._idle: deque[tuple[Connection, float]] = deque()
-        self._expiry: asyncio.TimerHandle | None = None
+        self._expiry_timer: asyncio.TimerHandle | None = None
         self._resetting: set[asyncio.Task[None]] = set()
 
     @property
@@ -69,11 +69,11 @@ class ConnectionPool:
         return len(self._idle)
 
     async def acquire(self) -> Connection:
-        """Borrow a connection, which the caller gives back by `release`.
+        """Acquire a connection. The caller must `release` it.
 
         Raises:
-            TimeoutError: None was free in time.
-            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: None could be opened.
+            TimeoutError: No connection was free in time.
+            OSError, asyncpg.PostgresError, asyncpg.InterfaceError: No connection could be opened.
         """
         deadline = self._loop.time() + self._timeout_seconds
         if not await self._permits.acquire(deadline):
@@ -96,7 +96,7 @@ class ConnectionPool:
         return connection
 
     def release(self, connection: Connection) -> None:
-        """Take a connection back; a closed one makes room for another."""
+        """Return a connection to the pool. A closed one is replaced on demand."""
         now = self._loop.time()
         if now - self._opened_at.get(connection, now) > _MAX_AGE_SECONDS:
             connection.terminate()
@@ -104,26 +104,26 @@ class ConnectionPool:
             self._opened_at.pop(connection, None)
         else:
             self._idle.append((connection, now))
-            if self._expiry is None and self._max_idle_seconds:
-                self._expiry = self._loop.call_later(self._max_idle_seconds, self._expire)
+            if self._expiry_timer is None and self._max_idle_seconds:
+                self._expiry_timer = self._loop.call_later(self._max_idle_seconds, self._close_expired)
         self._permits.release()
 
     def release_after_reset(self, connection: Connection) -> None:
-        """Take a connection back once its statement, which was cancelled, has ended at the server."""
+        """Return a connection to the pool once the server has ended its cancelled statement."""
         task = self._loop.create_task(self._reset(connection), name="reset connection")
         self._resetting.add(task)
         task.add_done_callback(self._resetting.discard)
 
     async def close(self) -> None:
-        """Close every connection; those in use get a second to end."""
-        if self._expiry is not None:
-            self._expiry.cancel()
+        """Close every connection, after up to 1 s for those in use."""
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
         deadline = self._loop.time() + _CLOSE_SECONDS
         try:
             async with asyncio.timeout_at(deadline):
                 for _ in range(self.max_size):
                     if not await self._permits.acquire(deadline):
-                        raise TimeoutError  # noqa: TRY301 - as the timeout around it
+                        raise TimeoutError  # noqa: TRY301 - same as the timeout around it
                 for connection in list(self._opened_at):
                     await connection.close()
         except TimeoutError:
@@ -135,24 +135,24 @@ class ConnectionPool:
     async def _reset(self, connection: Connection) -> None:
         try:
             await connection.reset(timeout=_RESET_SECONDS)
-        except Exception:  # noqa: BLE001 - whatever it was, this connection must not be used again
+        except Exception:  # noqa: BLE001 - after any error the connection must not be reused
             connection.terminate()
         finally:
             self.release(connection)
 
     def _discard(self, connection: Any) -> None:
-        """Drop a connection that was closed, by whichever side."""
+        """Remove a connection that the client or the server has closed."""
         self._opened_at.pop(connection, None)
         self._idle = deque(each for each in self._idle if each[0] is not connection)
 
-    def _expire(self) -> None:
-        """Close what was idle for too long, and look again when the next may have been."""
+    def _close_expired(self) -> None:
+        """Close connections that were idle for too long, and set the timer for the next one."""
         now = self._loop.time()
         while self._idle and now - self._idle[0][1] >= self._max_idle_seconds:
             connection, _ = self._idle.popleft()
             self._opened_at.pop(connection, None)
             connection.terminate()
-        self._expiry = None
+        self._expiry_timer = None
         if self._idle:
             due = self._idle[0][1] + self._max_idle_seconds
-            self._expiry = self._loop.call_at(due, self._expire)
+            self._expiry_timer = self._loop.call_at(due, self._close_expired)

@@ -1,4 +1,4 @@
-"""The schema that an application needs, and how the revision of a database compares with it."""
+"""The schema that an application needs, and its comparison with the revision of a database."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ __all__ = ["ApplicationSchema", "SchemaState"]
 
 
 class SchemaState(StrEnum):
-    """How the schema of a database compares with the one that this release needs."""
+    """State of a database schema relative to the schema that this release needs."""
 
     BEHIND = "behind"
     CURRENT = "current"
     AHEAD = "ahead"
-    """At a revision that this release does not know: a later release migrated it, and it still serves this one."""
+    """The revision is unknown to this release: a later release has migrated the database. It still serves this release."""
 
 
 @dataclass(frozen=True)
 class ApplicationSchema:
-    """What the application needs of its database.
+    """The requirements of the application on its database.
 
     Attributes:
-        migrations: Folder of Alembic's `env.py` and `versions`.
-        tables: Tables that the application owns. `users` is not among them: its columns may be the frontend's.
-        grants: Privileges that the service's role needs, by table.
+        migrations: Directory of Alembic's `env.py` and `versions`.
+        tables: The tables of the application, without `users`, whose columns the frontend can define.
+        grants: The privileges that the service's role needs, by table.
     """
 
     migrations: Path
@@ -39,33 +39,33 @@ class ApplicationSchema:
 
     @cached_property
     def head_revision(self) -> str:
-        """The newest revision among the migrations."""
+        """The head revision of the migrations (Alembic)."""
         (head,) = self._down_revisions.keys() - set(chain.from_iterable(self._down_revisions.values()))
         return head
 
     def state(self, revision: str | None) -> SchemaState:
-        """Compare the revision of a database, None before its first migration, with the head revision."""
+        """Compare the revision of a database (None before its first migration) with the head revision."""
         if revision == self.head_revision:
             return SchemaState.CURRENT
         return SchemaState.BEHIND if revision is None or self.has_revision(revision) else SchemaState.AHEAD
 
     def has_revision(self, revision: str) -> bool:
-        """Return whether a revision is among the migrations."""
+        """Return whether the migrations contain a revision."""
         return revision in self._down_revisions
 
     @cached_property
     def _down_revisions(self) -> dict[str, tuple[str, ...]]:
-        """The revisions before each one, parsed: to load Alembic takes 9 MiB that a worker has no use for."""
+        """The down revisions of each revision. Parsed without Alembic, which would use 9 MiB per worker."""
         revisions: dict[str, tuple[str, ...]] = {}
         for script in (self.migrations / "versions").glob("*.py"):
             constants = _revision_constants(script.read_text())
-            before = constants["down_revision"] or ()
-            revisions[constants["revision"]] = (before,) if isinstance(before, str) else before
+            down = constants["down_revision"] or ()
+            revisions[constants["revision"]] = (down,) if isinstance(down, str) else down
         return revisions
 
 
 def _revision_constants(script: str) -> dict[str, Any]:
-    """Return the revisions that a script assigns in the way of Alembic's template, with or without a type."""
+    """Return `revision` and `down_revision` of a migration script, with or without a type annotation."""
     values: dict[str, Any] = {}
     for statement in ast.parse(script).body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.expr):

@@ -1,4 +1,4 @@
-"""Reads from a database's catalog whether this service can work on it: revision, tables, encoding, grants."""
+"""Checks from the system catalogs whether the service can use a database: revision, tables, encoding, grants."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,19 +13,19 @@ from backend.platform.postgres.statement import Connection
 
 __all__ = ["DatabaseSchema", "inspect_schema", "inspect_schema_at"]
 
-_ANSWER_SECONDS = 5.0
-"""Longest wait for a connection, where the URL has no `connect_timeout`, and for each answer on it."""
+_TIMEOUT_SECONDS = 5.0
+"""Maximum wait for a connection, if the URL has no `connect_timeout`, and for each query."""
 
-# Reads the system catalogs only, which every role may. A grant on single columns counts as one on the table.
+# Reads only the system catalogs, which every role can read. A grant on columns counts as a grant on the table.
 _FACTS: Final = """
 SELECT
     current_setting('server_encoding') AS encoding,
     to_regclass('alembic_version') IS NOT NULL AS has_version_table,
     ARRAY(
-        SELECT table_name FROM unnest($1::text[]) AS wanted (table_name) WHERE to_regclass(table_name) IS NULL
+        SELECT table_name FROM unnest($1::text[]) AS required (table_name) WHERE to_regclass(table_name) IS NULL
     ) AS missing_tables,
     ARRAY(
-        SELECT table_name || '.' || column_name FROM unnest($2::text[], $3::text[]) AS wanted (table_name, column_name)
+        SELECT table_name || '.' || column_name FROM unnest($2::text[], $3::text[]) AS required (table_name, column_name)
         WHERE NOT EXISTS (
             SELECT FROM pg_attribute
             WHERE attrelid = to_regclass(table_name) AND attname = column_name AND NOT attisdropped
@@ -33,12 +33,12 @@ SELECT
     ) AS missing_columns,
     ARRAY(
         SELECT format('GRANT %s ON %s TO %I', string_agg(privilege, ', '), to_regclass(table_name), current_user)
-        FROM unnest($4::text[], $5::text[]) AS wanted (table_name, privilege)
+        FROM unnest($4::text[], $5::text[]) AS required (table_name, privilege)
         WHERE NOT CASE privilege
             WHEN 'DELETE' THEN has_table_privilege(to_regclass(table_name), privilege)
             ELSE has_any_column_privilege(to_regclass(table_name), privilege)
         END
-        -- The service does not write into a table that others build on: it is the frontend's.
+        -- The service does not write into a table that other tables reference: it belongs to the frontend.
         AND NOT (table_name = 'users' AND (NOT $6 OR EXISTS (
             SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass('users')
                 AND conrelid NOT IN (SELECT to_regclass(own) FROM unnest($1::text[]) AS tables (own))
@@ -46,7 +46,7 @@ SELECT
         GROUP BY table_name
         ORDER BY table_name
     ) AS missing_grants,
-    -- A schema without USAGE is left out of the search path, as if its tables did not exist.
+    -- PostgreSQL ignores a schema without USAGE in the search path, as if its tables did not exist.
     ARRAY(
         SELECT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user) FROM pg_namespace
         WHERE NOT has_schema_privilege(oid, 'USAGE')
@@ -58,14 +58,14 @@ SELECT
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSchema:
-    """What a database has of what the service needs.
+    """The result of an inspection.
 
     Attributes:
-        revision: That of the last migration, None before the first one.
-        state: How it compares with the code's.
-        migration_defect: Why no migration can make the database fit, as a sentence; None where one can.
-        foreign_revisions: Of another application that shares `alembic_version` with this one.
-        missing_grants: The statements that give the connected role the rights which the service needs.
+        revision: The revision of the last migration, None before the first one.
+        state: The state of the revision relative to the code.
+        migration_defect: A sentence with the defect that no migration can fix; None without such a defect.
+        foreign_revisions: Revisions of another application that shares `alembic_version`.
+        missing_grants: The GRANT statements for the missing privileges of the connected role.
     """
 
     revision: str | None
@@ -76,7 +76,7 @@ class DatabaseSchema:
 
     @property
     def defect(self) -> str | None:
-        """Why the service cannot work on the database although it is migrated, as a sentence; None where it can."""
+        """A sentence why the service cannot use the migrated database; None if it can."""
         if self.migration_defect or not self.missing_grants:
             return self.migration_defect
         return f"the service's role lacks rights; run as the tables' owner: {'; '.join(self.missing_grants)}"
@@ -85,15 +85,15 @@ class DatabaseSchema:
 async def inspect_schema(
     connection: Connection, schema: ApplicationSchema, *, may_write_users: bool = True
 ) -> DatabaseSchema:
-    """Return what the database of this connection has.
+    """Inspect the database of a connection.
 
     Args:
-        connection: To the database.
-        schema: What the application needs.
-        may_write_users: Whether the service's role needs a right on `users`, unless it is the frontend's.
+        connection: Connection to the database.
+        schema: The schema that the application needs.
+        may_write_users: Whether the service's role needs the INSERT privilege on `users`, if it is not the frontend's.
 
     Raises:
-        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: As asyncpg does.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: Errors of asyncpg, untranslated.
     """
     (facts,) = await connection.fetch(_FACTS, *_query_arguments(schema), may_write_users)
     grants = tuple(facts["missing_usage"] or facts["missing_grants"])
@@ -109,28 +109,28 @@ async def inspect_schema(
         revision, state, facts["missing_tables"], facts["missing_columns"]
     )
     if state is SchemaState.BEHIND and not facts["missing_usage"]:
-        grants = ()  # the migration makes the tables, and may grant
+        grants = ()  # the migration creates the tables, and can grant privileges
     return DatabaseSchema(revision, state, defect, foreign, grants)
 
 
 async def inspect_schema_at(
     address: ConnectionParameters | str, schema: ApplicationSchema, *, may_write_users: bool = True
 ) -> DatabaseSchema:
-    """Return what the database at this address has, over a connection of its own.
+    """Inspect the database at an address, over a separate connection.
 
     Args:
-        address: Its parameters, or a URL to which libpq's environment variables do not apply.
-        schema: What the application needs.
-        may_write_users: As `inspect_schema` takes it.
+        address: Connection parameters, or a URL, to which libpq's environment variables do not apply.
+        schema: The schema that the application needs.
+        may_write_users: See `inspect_schema`.
 
     Raises:
-        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
-        DatabaseUnavailable, DatabaseTimeout: The database does not answer; its `__cause__` is the driver's error.
+        ConfigurationError: The address, the role or the database is not correct; the message says how to fix it.
+        DatabaseUnavailable, DatabaseTimeout: The database does not respond; `__cause__` is the driver's error.
     """
     parameters = parse_dsn(address) if isinstance(address, str) else address
     try:
         connection = await open_connection(
-            parameters, timeout_seconds=_ANSWER_SECONDS, command_timeout_seconds=_ANSWER_SECONDS
+            parameters, timeout_seconds=_TIMEOUT_SECONDS, command_timeout_seconds=_TIMEOUT_SECONDS
         )
         try:
             return await inspect_schema(connection, schema, may_write_users=may_write_users)
@@ -172,7 +172,7 @@ def _table_defect(
     if revision is None:
         return None
     if missing_tables:
-        # An unknown revision alone is no proof that a later release was here.
+        # An unknown revision does not prove that a later release has migrated the database.
         return (
             f"alembic_version is at {revision!r}, but the database has no table {' and no table '.join(missing_tables)}:"
             " if another application's migrations made alembic_version, give this service a database of its own;"

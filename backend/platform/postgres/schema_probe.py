@@ -1,4 +1,4 @@
-"""Asks the database how its schema stands to the code's, and its pool how it is."""
+"""Reads the state of the database schema and of the connection pool."""
 
 from functools import partial
 
@@ -16,10 +16,10 @@ __all__ = ["is_saturated", "pool_state", "probe_schema", "probe_schema_at"]
 async def probe_schema(
     database: Database, schema: ApplicationSchema, *, may_write_users: bool
 ) -> DatabaseSchema:
-    """Return what the database has of the schema, and set the metric of its revision.
+    """Inspect the schema of the database, and publish its revision as a metric.
 
     Raises:
-        DomainError: The database does not answer, or refuses the service.
+        DomainError: The database does not respond, or rejects the service.
     """
     found = await database.transaction(
         partial(inspect_schema, schema=schema, may_write_users=may_write_users)
@@ -29,10 +29,10 @@ async def probe_schema(
 
 
 async def probe_schema_at(settings: DatabaseSettings, schema: ApplicationSchema) -> DatabaseSchema | None:
-    """Return the same, asked on a connection of its own; None where the database does not answer.
+    """Inspect the schema over a separate connection. Return None if the database does not respond.
 
     Raises:
-        ConfigurationError: The address, the role or the database has to be corrected; the text says how.
+        ConfigurationError: The address, the role or the database is not correct; the message says how to fix it.
     """
     try:
         return await inspect_schema_at(
@@ -43,12 +43,12 @@ async def probe_schema_at(settings: DatabaseSettings, schema: ApplicationSchema)
 
 
 def pool_state(database: Database) -> PoolState:
-    """Return the pool's connections as they are now."""
+    """Return the current number of connections of the pool."""
     pool = database.pool
     return PoolState(idle=pool.idle_size, used=pool.size - pool.idle_size, limit=pool.max_size)
 
 
 def is_saturated(database: Database) -> bool:
-    """Whether every connection that the pool may have runs a statement."""
+    """Return whether all connections of the pool are in use."""
     state = pool_state(database)
     return state.used >= state.limit

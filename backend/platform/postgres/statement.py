@@ -28,7 +28,7 @@ class Connection(Protocol):
 
 
 def parameter(name: str, type_: Any) -> BindParameter[Any]:
-    """Return a parameter of a statement, which needs a value at each call.
+    """Return a parameter of a statement. Each call of `fetch` needs a value for it.
 
     Args:
         name: The name under which `CompiledStatement.fetch` gets the value.

@@ -1,6 +1,6 @@
-"""Accelerator `timestamptz_codec`: reads and writes `timestamptz` faster than asyncpg, for a page has a hundred of them.
+"""Accelerator `timestamptz_codec`: converts `timestamptz` faster than asyncpg; a page has a hundred values.
 
-Leans on no internals: asyncpg documents `set_type_codec` and its tuple format.
+Uses no internals: asyncpg documents `set_type_codec` and its tuple format.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from backend.platform.settings.fast_paths import is_on
 
 __all__ = ["decode_timestamptz", "encode_timestamptz", "register_codec"]
 
-# PostgreSQL counts microseconds from here.
+# The epoch of PostgreSQL, from which it counts microseconds.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_SECONDS = 946_684_800
 _MICROSECOND = timedelta(microseconds=1)
 _EXACT_MICROSECONDS = 3_000_000_000_000_000
-"""Up to here (1904 to 2095) a float of seconds holds every microsecond."""
+"""In this range (1904 to 2095) a float of seconds represents every microsecond exactly."""
 
 
 def decode_timestamptz(wire: tuple[int]) -> datetime:
-    """Return the time of a `timestamptz`, which is microseconds since 2000."""
+    """Decode a `timestamptz`: microseconds since 2000, UTC."""
     (microseconds,) = wire
     if -_EXACT_MICROSECONDS < microseconds < _EXACT_MICROSECONDS:
         return datetime.fromtimestamp(microseconds / 1_000_000 + _EPOCH_SECONDS, UTC)
@@ -30,12 +30,12 @@ def decode_timestamptz(wire: tuple[int]) -> datetime:
 
 
 def encode_timestamptz(time: datetime) -> tuple[int]:
-    """Return a `timestamptz` from a time with an offset."""
+    """Encode a time-zone-aware datetime as `timestamptz`."""
     return ((time - _EPOCH) // _MICROSECOND,)
 
 
 async def register_codec(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Have this connection use the functions above, where the accelerator is on."""
+    """Register the codec on this connection, if the accelerator is on."""
     if not is_on("timestamptz_codec"):
         return
     await connection.set_type_codec(

@@ -1,4 +1,4 @@
-"""An index for `search`, so that a rare text is found without reading a user's whole history."""
+"""A trigram index for `search`, so that a rare text is found without a scan of all tasks of a user."""
 
 from alembic import op
 
@@ -9,10 +9,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Both are trusted: the database's owner may create them, without being a superuser.
+    # Both extensions are trusted: the owner of the database can create them without being a superuser.
     op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
-    # Outside the transaction, since CONCURRENTLY must be; what is there already is an attempt cut off, and invalid.
+    # Outside of the transaction, as CONCURRENTLY requires. An existing index is the invalid rest of a failed attempt.
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_tasks_search")
         op.execute(
@@ -24,4 +24,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_tasks_search")
-    # The extensions stay: others may use them.
+    # The extensions stay: other applications can use them.

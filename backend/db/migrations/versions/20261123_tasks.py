@@ -1,4 +1,4 @@
-"""Users as Better Auth makes them, where absent; tasks, and idempotency keys."""
+"""Tasks and idempotency keys; also `users` as Better Auth creates it, if it does not exist."""
 
 import sqlalchemy as sa
 from alembic import context, op
@@ -28,7 +28,7 @@ def upgrade() -> None:
         """
     )
     if not context.is_offline_mode():
-        refuse_other_ids()
+        reject_other_id_types()
     op.create_table(
         "tasks",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
@@ -59,22 +59,22 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # `users` stays: its rows are the frontend's.
+    # `users` stays, because it can belong to the frontend.
     op.drop_table("idempotency_keys")
     op.drop_table("tasks")
 
 
-def refuse_other_ids() -> None:
-    """Stop before a foreign key that PostgreSQL cannot make."""
-    kind = op.get_bind().scalar(
+def reject_other_id_types() -> None:
+    """Raise an error if PostgreSQL cannot create a foreign key to `users.id`."""
+    id_type = op.get_bind().scalar(
         sa.text(
             "SELECT format_type(atttypid, NULL) FROM pg_attribute"
             " WHERE attrelid = to_regclass('users') AND attname = 'id'"
         )
     )
-    if kind is None:
+    if id_type is None:
         raise ConfigurationError("the table users has no column id; tasks refer to it")
-    if kind not in {"text", "character varying"}:
+    if id_type not in {"text", "character varying"}:
         raise ConfigurationError(
-            f"users.id is of type {kind}; tasks need Better Auth's default text ids (advanced.database.generateId)"
+            f"users.id is of type {id_type}; tasks need Better Auth's default text ids (advanced.database.generateId)"
         )
