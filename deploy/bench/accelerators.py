@@ -1,4 +1,4 @@
-"""Measures the gain of each accelerator alone: the service with all off beside the service with exactly one on."""
+"""Measures the gain of each accelerator: compares the service with all off and with exactly one on."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from statistics import quantiles
 
 from backend.platform.settings.fast_paths import FAST_PATHS
 from deploy.bench.database import TASKS_PER_USER
-from deploy.bench.report import say
-from deploy.bench.runner import Place
+from deploy.bench.report import echo
+from deploy.bench.runner import Environment
 from deploy.bench.variants import Server, Variant, run_server
 
 __all__ = ["accelerators", "table_of_gains"]
@@ -21,37 +21,39 @@ _CONNECTIONS = 8
 _REQUESTS_PER_CONNECTION = 12
 
 type Costs = Mapping[tuple[str, str], list[float]]
-"""The CPU time of a request in µs, one sample a round, by variant and route."""
+"""CPU time per request in µs, one sample per round, by variant and route."""
 
 
-async def accelerators(place: Place, *, rounds: int) -> None:
-    """Print the CPU time of a request without accelerators, and what each of them saves alone.
+async def accelerators(environment: Environment, *, rounds: int) -> None:
+    """Print the CPU time of a request without accelerators, and the saving of each accelerator.
 
     Args:
-        place: Where.
-        rounds: Samples of each route and variant, each of some hundred requests, in an order that changes.
+        environment: The benchmark environment.
+        rounds: Number of samples of each route and variant, each of 96 requests, in random order.
     """
     names = ("off", *FAST_PATHS, "on")
     costs: dict[tuple[str, str], list[float]] = defaultdict(list)
     async with contextlib.AsyncExitStack() as stack:
         servers = [
-            await stack.enter_async_context(run_server(variant, place.folder, place.environment(variant)))
+            await stack.enter_async_context(
+                run_server(variant, environment.folder, environment.variables(variant))
+            )
             for variant in (Variant(name, environment={"FAST_PATHS": name}) for name in names)
         ]
-        tokens = place.outside.tokens("HS256")
+        tokens = environment.stubs.tokens("HS256")
         for number in range(rounds + 1):
             for route in _ROUTES:
                 for server in random.sample(servers, len(servers)):
                     cost = await _burst(server, route, tokens)
-                    if number:  # the first is the warm-up
+                    if number:  # round 0 is the warm-up
                         costs[server.variant.name, route].append(cost)
-    say(table_of_gains(costs))
+    echo(table_of_gains(costs))
 
 
 def table_of_gains(costs: Costs) -> str:
-    """Return a table in Markdown: what each variant saves of the CPU time of a request, in µs and per cent.
+    """Return a Markdown table of the CPU time per request that each variant saves, in µs and percent.
 
-    Each figure is made from the lower quartiles of the samples: other programs on the machine can only add to a sample.
+    The figures are lower quartiles, because other programs on the machine can only increase a sample.
     """
     names = list(dict.fromkeys(name for name, _ in costs if name != "off"))
     lines = [
@@ -71,38 +73,38 @@ def _typical(samples: list[float]) -> float:
 
 
 async def _burst(server: Server, route: str, tokens: list[str]) -> float:
-    """Return the µs of CPU that the server spends on each of some hundred requests."""
+    """Send 96 requests and return the CPU time of the server per request, in µs."""
     before = server.cpu_seconds()
     async with asyncio.TaskGroup() as group:
         for _ in range(_CONNECTIONS):
-            group.create_task(_ask(server, route, tokens))
+            group.create_task(_send_requests(server, route, tokens))
     return (server.cpu_seconds() - before) / (_CONNECTIONS * _REQUESTS_PER_CONNECTION) * 1e6
 
 
-async def _ask(server: Server, route: str, tokens: list[str]) -> None:
+async def _send_requests(server: Server, route: str, tokens: list[str]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         for _ in range(_REQUESTS_PER_CONNECTION):
             writer.write(_request(route, tokens))
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 20"):
-                raise RuntimeError(f"{server.variant.name}, {route}: {head[:100]!r}")
-            length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            headers = await reader.readuntil(b"\r\n\r\n")
+            if not headers.startswith(b"HTTP/1.1 20"):
+                raise RuntimeError(f"{server.variant.name}, {route}: {headers[:100]!r}")
+            length = headers.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
             await reader.readexactly(int(length))
     finally:
         writer.close()
 
 
 def _request(route: str, tokens: list[str]) -> bytes:
-    user = random.randrange(len(tokens))  # noqa: S311 - no secret
+    user = random.randrange(len(tokens))  # noqa: S311 - not a secret
     path = f"/api/user-{user + 1}/tasks"
-    task = user * TASKS_PER_USER + random.randint(1, TASKS_PER_USER)  # noqa: S311 - no secret
+    task = user * TASKS_PER_USER + random.randint(1, TASKS_PER_USER)  # noqa: S311 - not a secret
     body = json.dumps({"title": "Buy milk", "description": "Oat"}) if route == "create" else ""
-    line = {
+    target = {
         "list": f"GET {path}",
         "get": f"GET {path}/{task}",
         "create": f"POST {path}",
         "complete": f"PATCH {path}/{task}/complete",
     }[route]
     fields = f"Host: service\r\nAuthorization: Bearer {tokens[user]}\r\nContent-Type: application/json"
-    return f"{line} HTTP/1.1\r\n{fields}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    return f"{target} HTTP/1.1\r\n{fields}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()

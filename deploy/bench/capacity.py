@@ -1,4 +1,4 @@
-"""How many requests a second a deployment answers: the least of what its parts allow."""
+"""The capacity model: the throughput of a deployment is the minimum of the limits of its components."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ __all__ = ["Costs", "Deployment", "capacity"]
 
 @dataclass(frozen=True)
 class Costs:
-    """What a request costs, in seconds, as `python -m deploy.bench growth` measures it.
+    """The cost of a request in seconds, as measured by `python -m deploy.bench growth`.
 
     Attributes:
-        worker: CPU of a worker.
-        database: CPU of PostgreSQL.
-        connection: How long it holds a database connection, from afar the round trips included.
+        worker: CPU time of a worker.
+        database: CPU time of PostgreSQL.
+        connection: Time that the request uses a database connection, including network round trips.
     """
 
     worker: float
@@ -22,13 +22,13 @@ class Costs:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What there is.
+    """The resources of a deployment.
 
     Attributes:
-        workers: Of all pods.
-        service_cores: That the pods may use together.
-        database_cores: That PostgreSQL has.
-        connections: That the workers may open together.
+        workers: Number of workers of all pods.
+        service_cores: CPU cores of all pods together.
+        database_cores: CPU cores of PostgreSQL.
+        connections: Maximum database connections of all workers together.
     """
 
     workers: int
@@ -38,15 +38,15 @@ class Deployment:
 
 
 def capacity(costs: Costs, deployment: Deployment) -> tuple[float, str]:
-    """Return the requests per second that it can answer, and the part that allows no more.
+    """Return the maximum throughput in requests per second, and the component that limits it.
 
-    A worker is one process with one thread that counts, so it uses one core at most.
+    A worker is a process with one busy thread, so it uses at most one core.
     """
-    bounds = {
+    limits = {
         "workers": deployment.workers / costs.worker,
         "service cores": deployment.service_cores / costs.worker,
         "database cores": deployment.database_cores / costs.database,
         "connections": deployment.connections / costs.connection,
     }
-    part = min(bounds, key=bounds.__getitem__)
-    return bounds[part], part
+    bottleneck = min(limits, key=limits.__getitem__)
+    return limits[bottleneck], bottleneck

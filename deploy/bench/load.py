@@ -1,4 +1,4 @@
-"""Load by wrk, and what it cost: CPU time of the server, answers per second, latencies."""
+"""Runs wrk against a server, and measures throughput, latency and the CPU time of the server."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from deploy.bench.variants import Server
 
 __all__ = ["Sample", "measure", "write_script"]
 
-# Its figures as JSON, for wrk rounds what it prints.
+# The script prints the results as JSON, because wrk rounds its own output.
 _LUA = """
 local tokens = {%s}
 local route = "%s"
@@ -43,7 +43,7 @@ if pause > 0 then
 end
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('FIGURES {"requests": %%d, "microseconds": %%d, "p50": %%d, "p99": %%d, "refused": %%d, "lost": %%d}\\n',
+  io.write(string.format('FIGURES {"requests": %%d, "microseconds": %%d, "p50": %%d, "p99": %%d, "rejected": %%d, "lost": %%d}\\n',
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
     errors.connect + errors.read + errors.write + errors.timeout))
 end
@@ -52,21 +52,21 @@ end
 
 @dataclass(frozen=True)
 class Sample:
-    """One round of one route.
+    """One measurement of a route.
 
     Attributes:
-        cpu_microseconds: Of the server, for each request.
-        per_second: Answers, without those that refuse.
+        cpu_microseconds: CPU time of the server per request.
+        per_second: Responses per second, without rejections.
         p50_milliseconds: Median latency.
         p99_milliseconds: 99th percentile.
-        refused_per_second: Answers of status 400 and above.
+        rejected_per_second: Responses per second with a status from 400.
     """
 
     cpu_microseconds: float
     per_second: float
     p50_milliseconds: float
     p99_milliseconds: float
-    refused_per_second: float = 0
+    rejected_per_second: float = 0
 
 
 def write_script(
@@ -78,15 +78,15 @@ def write_script(
     first_user: int = 1,
     pause_milliseconds: float = 0,
 ) -> Path:
-    """Write wrk's script: requests of random users for random tasks of theirs.
+    """Write a script for wrk: requests of random users for random tasks of the user.
 
     Args:
-        folder: Where to.
-        name: Tells scripts of one route apart.
+        folder: Directory of the script.
+        name: Prefix of the file name.
         route: One of `variants.ROUTES`.
-        tokens: Of users by their numbers.
-        first_user: The first one's number.
-        pause_milliseconds: Mean of the random pauses that a client makes between requests.
+        tokens: Tokens of consecutive users.
+        first_user: Number of the user of the first token.
+        pause_milliseconds: Mean of the random pauses of a client between requests.
     """
     path = folder / f"{name}-{route}.lua"
     quoted = ", ".join(f'"Bearer {token}"' for token in tokens)
@@ -97,12 +97,12 @@ def write_script(
 
 
 async def measure(
-    server: Server, script: Path, *, seconds: int, connections: int = 32, may_refuse: bool = False
+    server: Server, script: Path, *, seconds: int, connections: int = 32, may_reject: bool = False
 ) -> Sample:
-    """Load a server for a while.
+    """Run wrk against a server for `seconds`.
 
     Raises:
-        RuntimeError: wrk failed, a connection broke, or, unless the server may refuse, an answer was no success.
+        RuntimeError: wrk failed, a connection was lost, or, without `may_reject`, a response has a status from 400.
     """
     before = server.cpu_seconds()
     process = await asyncio.create_subprocess_exec(
@@ -111,19 +111,19 @@ async def measure(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said = (await process.communicate())[0].decode()
-    spent = server.cpu_seconds() - before
-    found = re.search(r"^FIGURES (.*)$", said, re.MULTILINE)
+    output = (await process.communicate())[0].decode()
+    cpu_seconds = server.cpu_seconds() - before
+    found = re.search(r"^FIGURES (.*)$", output, re.MULTILINE)
     if found is None:
-        raise RuntimeError(said)
+        raise RuntimeError(output)
     figures = json.loads(found[1])
-    refused = figures["refused"]
-    if not figures["requests"] or figures["lost"] or (refused and not may_refuse):
+    rejected = figures["rejected"]
+    if not figures["requests"] or figures["lost"] or (rejected and not may_reject):
         raise RuntimeError(f"{server.variant.name}, {script.stem}: {found[1]}")
     return Sample(
-        spent / figures["requests"] * 1e6,
-        (figures["requests"] - refused) / figures["microseconds"] * 1e6,
+        cpu_seconds / figures["requests"] * 1e6,
+        (figures["requests"] - rejected) / figures["microseconds"] * 1e6,
         figures["p50"] / 1000,
         figures["p99"] / 1000,
-        refused / figures["microseconds"] * 1e6,
+        rejected / figures["microseconds"] * 1e6,
     )

@@ -6,27 +6,27 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from deploy.bench.report import middle
+from deploy.bench.report import median_sample
 from deploy.bench.runner import Figures, compare, prepare
 from deploy.bench.variants import Variant
 
 __all__ = ["LIMIT", "regress", "slower"]
 
 LIMIT = 1.15
-"""More CPU a request than this, as a ratio to the base, fails."""
+"""Maximum ratio of the CPU time per request to that of the base."""
 
 _ATTEMPTS = 4
-"""What seems slower is measured again: on a machine that is not ours alone one run in three shows such a route."""
+"""Slower routes are measured again: on a shared machine one run in three has a false positive."""
 
 _ROUTES = ("list", "get", "create", "complete")
 _ROOT = Path(__file__).parents[2]
 
 
 def slower(figures: Figures) -> dict[str, float]:
-    """Return the ratio of CPU time of the routes that cost too much more than at the base."""
+    """Return the CPU time ratio of the routes that exceed LIMIT."""
     ratios = {}
     for route in sorted({route for _, route in figures}):
-        now, before = (middle(figures[name, route]).cpu_microseconds for name in ("ours", "base"))
+        now, before = (median_sample(figures[name, route]).cpu_microseconds for name in ("ours", "base"))
         sys.stdout.write(f"{route:10}{before:8.0f} µs at the base{now:8.0f} µs now{now / before:7.2f}\n")
         if now / before > LIMIT:
             ratios[route] = now / before
@@ -34,19 +34,21 @@ def slower(figures: Figures) -> dict[str, float]:
 
 
 async def regress(base: str) -> int:
-    """Return 1 if a route is slower than `base` in each of four attempts, else 0; without the base, say so.
+    """Return 1 if a route is slower than `base` in each of four attempts, else 0. A missing base is reported.
 
     Args:
-        base: Any name of a commit.
+        base: Revision of the base commit.
     """
-    async with prepare() as place, _worktree(base, place.folder / "base") as root:
+    async with prepare() as environment, _worktree(base, environment.folder / "base") as root:
         if root is None:
             sys.stdout.write(f"bench: there is no commit {base} here (first commit, or a shallow clone)\n")
             return 0
         variants = [Variant("base", root=root), Variant("ours")]
         routes = list(_ROUTES)
         for _attempt in range(_ATTEMPTS):
-            figures = await compare(place, variants, routes=routes, rounds=3, seconds=1, with_pgbench=False)
+            figures = await compare(
+                environment, variants, routes=routes, rounds=3, seconds=1, with_pgbench=False
+            )
             found = slower(figures)
             if not found:
                 return 0

@@ -1,4 +1,4 @@
-"""The figures as a table in Markdown and as a chart."""
+"""Reports the results as a Markdown table and as a chart."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,11 @@ from deploy.bench.load import Sample
 from deploy.bench.runner import Figures
 from deploy.bench.variants import ROUTES
 
-__all__ = ["middle", "save_chart", "say", "table", "write_chart"]
+__all__ = ["echo", "median_sample", "save_chart", "table", "write_chart"]
 
 
-def middle(samples: list[Sample]) -> Sample:
-    """Return the medians of samples."""
+def median_sample(samples: list[Sample]) -> Sample:
+    """Return a sample of the medians."""
     return Sample(
         *(
             median(getattr(sample, name) for sample in samples)
@@ -24,7 +24,7 @@ def middle(samples: list[Sample]) -> Sample:
 
 
 def table(figures: Figures) -> str:
-    """Return all of it, one line for each route and variant."""
+    """Return a Markdown table with one row per route and variant."""
     lines = [
         "| Route | Variant | requests/s (spread) | ours against it | CPU µs a request | p50 ms | p99 ms |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -33,7 +33,7 @@ def table(figures: Figures) -> str:
         for (name, of_route), samples in figures.items():
             if of_route != route:
                 continue
-            typical, ours = middle(samples), middle(figures["ours", route])
+            typical, ours = median_sample(samples), median_sample(figures["ours", route])
             rates = [sample.per_second for sample in samples]
             spread = (max(rates) - min(rates)) / 2 / typical.per_second
             cells = [
@@ -55,31 +55,31 @@ def table(figures: Figures) -> str:
     return "\n".join(lines)
 
 
-def say(line: str) -> None:
+def echo(text: str) -> None:
     """Print a line of the report."""
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{text}\n")
 
 
 def write_chart(figures: Figures, path: Path) -> None:
-    """Draw the CPU time of a request on each route, the steadiest of the figures."""
+    """Draw the CPU time per request of each route, which varies least between runs."""
     shown = [name for name in ("bare", "ours", "conventional") if any(key[0] == name for key in figures)]
     routes = [route for route in ROUTES if ("ours", route) in figures]
     colours = {"bare": "#b8b8b8", "ours": "#2166ac", "conventional": "#d6604d"}
     figure = Figure(figsize=(9, 4))
     axes = figure.subplots()
     width = 0.8 / len(shown)
-    for position, name in enumerate(shown):
-        places = [index + position * width for index in range(len(routes))]
-        costs = [middle(figures[name, route]).cpu_microseconds for route in routes]
-        bars = axes.bar(places, costs, width, label=name, color=colours[name])
+    for number, name in enumerate(shown):
+        positions = [index + number * width for index in range(len(routes))]
+        costs = [median_sample(figures[name, route]).cpu_microseconds for route in routes]
+        bars = axes.bar(positions, costs, width, label=name, color=colours[name])
         axes.bar_label(bars, [f"{cost:,.0f}" for cost in costs], fontsize=7)
     axes.set_xticks([index + 0.4 - width / 2 for index in range(len(routes))], routes)
-    axes.set_ylabel("CPU µs a request, less is better")
+    axes.set_ylabel("CPU µs per request, lower is better")
     save_chart(figure, path)
 
 
 def save_chart(figure: Figure, path: Path) -> None:
-    """Write a chart as PNG, in the look that all of them have."""
+    """Write a chart as PNG, in the common style."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""Runs variants side by side: round after round, each route of each variant in turn."""
+"""Runs variants side by side, and alternates between them: each route of each variant in every round."""
 
 import contextlib
 import os
@@ -11,60 +11,60 @@ from pathlib import Path
 
 from deploy.bench.database import filled_database, pgbench
 from deploy.bench.load import Sample, measure, write_script
-from deploy.bench.stubs import Outside, run_outside
+from deploy.bench.stubs import Stubs, run_stubs
 from deploy.bench.variants import ROUTES, Server, Variant, run_server
 
-__all__ = ["Figures", "Place", "compare", "prepare"]
+__all__ = ["Environment", "Figures", "compare", "prepare"]
 
 type Figures = Mapping[tuple[str, str], list[Sample]]
-"""The samples of (variant, route); pgbench has its answers per second only."""
+"""The samples by variant and route. Those of pgbench only have the throughput."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where variants run.
+class Environment:
+    """The environment of the variants.
 
     Attributes:
-        folder: For files.
-        url: Of the database.
-        outside: Frontend and collector.
+        folder: Directory for files.
+        url: URL of the database.
+        stubs: The stubs of frontend and collector.
     """
 
     folder: Path
     url: str
-    outside: Outside
+    stubs: Stubs
 
-    def environment(self, variant: Variant) -> dict[str, str]:
-        """Return what a variant reads of its environment, with everything switched on."""
-        own = {
+    def variables(self, variant: Variant) -> dict[str, str]:
+        """Return the environment variables of a variant, with all observability enabled."""
+        common = {
             "DATABASE_URL": self.url,
-            "BETTER_AUTH_SECRET": self.outside.secret,
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.outside.url,
+            "BETTER_AUTH_SECRET": self.stubs.secret,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.stubs.url,
             "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
             "OTEL_TRACES_SAMPLER_ARG": "0.05",
         }
-        return own | ({"BETTER_AUTH_URL": self.outside.url} if variant.token == "EdDSA" else {})  # noqa: S105 - an algorithm
+        return common | ({"BETTER_AUTH_URL": self.stubs.url} if variant.token == "EdDSA" else {})  # noqa: S105 - the name of an algorithm
 
 
 @contextlib.asynccontextmanager
-async def prepare(*, pinned: bool = True) -> AsyncIterator[Place]:
-    """Fill a database, and keep everything but the servers off their core.
+async def prepare(*, pinned: bool = True) -> AsyncIterator[Environment]:
+    """Fill a database, and pin everything but the servers to another core.
 
     Args:
-        pinned: Whether this process may change on which cores it runs, for good.
+        pinned: Whether to change the CPU affinity of this process. The change is permanent.
     """
     if pinned:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="task-service-bench-")))
-        folder.chmod(0o755)  # noqa: ASYNC240 - once; as root's child, PostgreSQL is another user
+        folder.chmod(0o755)  # noqa: ASYNC240 - once; PostgreSQL runs as another user if this process is root
         url = await stack.enter_async_context(filled_database(folder / "postgres"))
-        outside = await stack.enter_async_context(run_outside(secrets.token_urlsafe(48)))
-        yield Place(folder, url, outside)
+        stubs = await stack.enter_async_context(run_stubs(secrets.token_urlsafe(48)))
+        yield Environment(folder, url, stubs)
 
 
 async def compare(
-    place: Place,
+    environment: Environment,
     variants: Sequence[Variant],
     *,
     routes: Sequence[str] = ROUTES,
@@ -75,32 +75,32 @@ async def compare(
     """Measure each route of each variant, alternating, after a warm-up.
 
     Args:
-        place: Where.
-        variants: What.
-        routes: Which requests.
-        rounds: Samples of each.
-        seconds: Length of a sample.
-        with_pgbench: Measure the database alone as well.
+        environment: The benchmark environment.
+        variants: The variants to compare.
+        routes: The routes to measure.
+        rounds: Number of samples of each.
+        seconds: Duration of a sample.
+        with_pgbench: Whether to measure the database alone with pgbench.
     """
     samples: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     async with contextlib.AsyncExitStack() as stack:
         servers: list[Server] = [
-            await stack.enter_async_context(run_server(each, place.folder, place.environment(each)))
+            await stack.enter_async_context(run_server(each, environment.folder, environment.variables(each)))
             for each in variants
         ]
-        tokens = {kind: place.outside.tokens(kind) for kind in {each.token for each in variants}}
+        tokens = {kind: environment.stubs.tokens(kind) for kind in {each.token for each in variants}}
         for route in routes:
             for number in range(rounds + 1):
                 for server in servers:
                     variant = server.variant
                     if route not in variant.routes:
                         continue
-                    script = write_script(place.folder, variant.token, route, tokens[variant.token])
+                    script = write_script(environment.folder, variant.token, route, tokens[variant.token])
                     sample = await measure(server, script, seconds=seconds if number else min(seconds, 1))
-                    if number:  # the first is the warm-up
+                    if number:  # round 0 is the warm-up
                         samples[variant.name, route].append(sample)
                 if number and with_pgbench:
-                    rate = await pgbench(place.url, place.folder, route, seconds)
+                    rate = await pgbench(environment.url, environment.folder, route, seconds)
                     if rate is not None:
                         samples["pgbench", route].append(Sample(0, rate, 0, 0))
     return samples

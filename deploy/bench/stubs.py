@@ -1,4 +1,4 @@
-"""What stands around the service: a frontend that publishes its keys, a collector of traces, and tokens."""
+"""Stubs of the systems around the service: a frontend with a JWKS, an OTLP collector, and tokens."""
 
 import asyncio
 import base64
@@ -13,18 +13,18 @@ from jose import jwt
 
 from deploy.bench.database import USERS
 
-__all__ = ["Outside", "run_outside"]
+__all__ = ["Stubs", "run_stubs"]
 
 _KEY_ID = "bench"
 
 
 @dataclass(frozen=True)
-class Outside:
-    """The frontend and the collector, on one port.
+class Stubs:
+    """The stubs of frontend and collector, on one port.
 
     Attributes:
-        url: Of both.
-        secret: Of the HS256 tokens.
+        url: URL of both.
+        secret: Secret of the HS256 tokens.
     """
 
     url: str
@@ -32,7 +32,11 @@ class Outside:
     _key: Ed25519PrivateKey
 
     def tokens(self, kind: str) -> list[str]:
-        """Return a token of each user, HS256 or EdDSA, that outlives the run."""
+        """Return a token for each user, which is valid for a day.
+
+        Args:
+            kind: HS256 or EdDSA.
+        """
         return [self._token(kind, f"user-{number}") for number in range(1, USERS + 1)]
 
     def _token(self, kind: str, user: str) -> str:
@@ -46,35 +50,35 @@ class Outside:
         return f"{signed}.{_base64url(self._key.sign(signed.encode()))}"
 
     def key_set(self) -> bytes:
-        """Return the published keys (RFC 7517)."""
+        """Return the JWKS (RFC 7517)."""
         public = _base64url(self._key.public_key().public_bytes_raw())
         key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": _KEY_ID, "x": public}
         return json.dumps({"keys": [key]}).encode()
 
 
 @contextlib.asynccontextmanager
-async def run_outside(secret: str) -> AsyncIterator[Outside]:
-    """Listen until the block ends."""
+async def run_stubs(secret: str) -> AsyncIterator[Stubs]:
+    """Run the stubs until the block ends."""
     key = Ed25519PrivateKey.generate()
-    outside: Outside
+    stubs: Stubs
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            while headers := await reader.readuntil(b"\r\n\r\n"):
+                length = headers.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
                 await reader.readexactly(int(length or 0))
-                body = outside.key_set() if head.startswith(b"GET") else b""
-                kind = b"application/json" if body else b"application/x-protobuf"
+                body = stubs.key_set() if headers.startswith(b"GET") else b""
+                media_type = b"application/json" if body else b"application/x-protobuf"
                 writer.write(
                     b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
-                    % (kind, len(body), body)
+                    % (media_type, len(body), body)
                 )
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    outside = Outside(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", secret, key)
+    stubs = Stubs(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", secret, key)
     try:
-        yield outside
+        yield stubs
     finally:
         server.close()
 

@@ -1,4 +1,4 @@
-"""What a request costs once the table is large: for a user with few tasks, with some, and with a tenth of it all."""
+"""Measures latency with a large table, for a user with few tasks, with some, and with a tenth of all tasks."""
 
 from pathlib import Path
 
@@ -6,34 +6,36 @@ from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from deploy.bench.database import USERS
 from deploy.bench.load import measure, write_script
-from deploy.bench.report import middle, say
-from deploy.bench.runner import Place
+from deploy.bench.report import echo, median_sample
+from deploy.bench.runner import Environment
 from deploy.bench.variants import ROUTES, Server, Variant, run_server
 
 __all__ = ["size"]
 
 _SOME, _SOME_TASKS = USERS // 2, 15_000
-"""A user, and so many tasks that PostgreSQL's statistics do not know of them among millions."""
+"""A user, and their number of tasks: too few for PostgreSQL's statistics of a table with millions of rows."""
 
 _ROUTES = [route for route in ROUTES if route != "mixed"]
 
 
-async def size(place: Place, *, rows: int, seconds: int, rounds: int) -> None:
+async def size(environment: Environment, *, rows: int, seconds: int, rounds: int) -> None:
     """Print the median latency of each route before and after the table is filled.
 
     Args:
-        place: Where; its database stays filled.
-        rows: To write, a tenth of them for one user.
-        seconds: Length of a sample.
-        rounds: Samples of each.
+        environment: The benchmark environment. The rows stay in its database.
+        rows: Number of rows to insert, a tenth of them for one user.
+        seconds: Duration of a sample.
+        rounds: Number of samples of each.
     """
-    tokens = place.outside.tokens("HS256")
+    tokens = environment.stubs.tokens("HS256")
 
     def scripts_of(user: int) -> dict[str, Path]:
-        # Tasks are created for the next one, so that this one keeps its number.
+        # Tasks are created for the next user, so that this user keeps their number of tasks.
         users = {route: user + (route == "create" and user < USERS) for route in _ROUTES}
         return {
-            route: write_script(place.folder, f"size-{user}", route, [tokens[each - 1]], first_user=each)
+            route: write_script(
+                environment.folder, f"size-{user}", route, [tokens[each - 1]], first_user=each
+            )
             for route, each in users.items()
         }
 
@@ -42,24 +44,24 @@ async def size(place: Place, *, rows: int, seconds: int, rounds: int) -> None:
 
     async def typical(server: Server, script: Path) -> float:
         samples = [await measure(server, script, seconds=seconds, connections=4) for _ in range(rounds)]
-        return middle(samples).p50_milliseconds
+        return median_sample(samples).p50_milliseconds
 
-    async with run_server(variant, place.folder, place.environment(variant)) as server:
+    async with run_server(variant, environment.folder, environment.variables(variant)) as server:
         before = {route: await typical(server, few[route]) for route in _ROUTES}
-        await _fill(place.url, rows)
-        say(
+        await _fill(environment.url, rows)
+        echo(
             f"| Route | 60 tasks, small table | 60 tasks, {rows:,} rows "
             f"| {_SOME_TASKS:,} tasks, {rows:,} rows | {rows // 10:,} tasks, {rows:,} rows |"
         )
-        say("| --- | ---: | ---: | ---: | ---: |")
+        echo("| --- | ---: | ---: | ---: | ---: |")
         for route in _ROUTES:
             found = [await typical(server, scripts[route]) for scripts in (few, some, many)]
             cells = [f"{each:.2f} ms ({each / before[route]:.2f})" for each in found]
-            say(f"| {route} | {before[route]:.2f} ms | {' | '.join(cells)} |")
+            echo(f"| {route} | {before[route]:.2f} ms | {' | '.join(cells)} |")
 
 
 async def _fill(url: str, rows: int) -> None:
-    """Write the rows, build the indexes behind them, which takes a fraction of the time, and gather statistics."""
+    """Insert the rows, build the indexes after them, which is much faster, and update the statistics."""
     connection = await open_connection(parse_dsn(url), timeout_seconds=60)
     try:
         await connection.execute("SET maintenance_work_mem = '1GB'")

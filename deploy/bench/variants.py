@@ -1,4 +1,4 @@
-"""What is compared, and how each one is started: pinned to a core of its own."""
+"""The variants to compare. Each runs pinned to one core."""
 
 import asyncio
 import contextlib
@@ -25,27 +25,27 @@ __all__ = [
 ROUTES = ("list", "search", "get", "create", "patch", "complete", "mixed")
 _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
-# Asked before the runner leaves it to the servers.
+# Read at import, before the runner changes its CPU affinity.
 SERVER_CORES = frozenset({min(os.sched_getaffinity(0))})
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One service to measure.
+    """A service to measure.
 
     Attributes:
-        name: In the report.
-        peer: Module of deploy/bench/peers; None: the service itself.
-        routes: Which it answers.
-        under_gunicorn: Run by our Gunicorn configuration, as the service is; else by uvicorn alone.
-        token: The kind of token that it takes.
-        environment: Settings besides those of all.
-        root: Folder of the checkout that it is taken from.
+        name: Name in the report.
+        baseline: Module in deploy/bench/baselines; None is the service.
+        routes: The routes that it has.
+        under_gunicorn: Whether it runs with the service's Gunicorn configuration; else with uvicorn alone.
+        token: Algorithm of the tokens that it accepts.
+        environment: Environment variables besides the common ones.
+        root: Directory of the checkout.
     """
 
     name: str
-    peer: str | None = None
+    baseline: str | None = None
     routes: tuple[str, ...] = ROUTES
     under_gunicorn: bool = True
     token: str = "HS256"  # noqa: S105 - the name of an algorithm
@@ -73,28 +73,28 @@ class Server:
     process: asyncio.subprocess.Process
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time (user and system) of the process and its children so far, to the nanosecond."""
+        """Return the CPU time (user and system) of the process and its children, in nanosecond resolution."""
         return sum(_thread_seconds(pid) for pid in self.pids())
 
     def pids(self) -> list[int]:
-        """Return the master's id and its workers'."""
+        """Return the process ids of the master and its workers."""
         return [self.process.pid, *child_pids(self.process.pid)]
 
 
 def child_pids(pid: int) -> list[int]:
-    """Return the ids of a process's children that live."""
+    """Return the process ids of the live children of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def cpu_seconds(pid: int, *, with_ended: bool = False) -> float:
-    """Return the CPU time (user and system) of a process so far, 0 where it has just ended.
+    """Return the CPU time (user and system) of a process, or 0 if it has just ended.
 
     Args:
-        pid: Of the process.
-        with_ended: Add that of its children that have ended; never that of those that live.
+        pid: Process id.
+        with_ended: Whether to add the CPU time of ended children. That of live children is never included.
     """
     try:
-        # Field 2, the name, may hold spaces; it ends with the last bracket.
+        # Field 2, the name, can contain spaces. It ends with the last parenthesis.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
         return 0.0
@@ -117,18 +117,20 @@ async def run_server(
     """Run a variant until the block ends.
 
     Args:
-        variant: What to run.
-        folder: For its log and run files.
-        environment: Database and secret.
-        enter: Called in its process before it starts, to bound what it may use; by default one core.
+        variant: The variant to run.
+        folder: Directory for its log and run files.
+        environment: The common environment variables.
+        enter: Called in the new process before exec, to limit its resources; by default pins it to one core.
 
     Raises:
-        TimeoutError: It did not answer within a minute.
+        TimeoutError: The server did not respond within a minute.
     """
     port, ops_port = _free_ports()
     folder = folder / variant.name.replace(", ", "-").replace(" ", "-")
     folder.mkdir(parents=True, exist_ok=True)
-    module = "backend.main:app" if variant.peer is None else f"deploy.bench.baselines.{variant.peer}:app"
+    module = (
+        "backend.main:app" if variant.baseline is None else f"deploy.bench.baselines.{variant.baseline}:app"
+    )
     if variant.under_gunicorn:
         arguments = ["gunicorn", "--config", "python:backend.platform.server.gunicorn_conf", module]
     else:
@@ -153,7 +155,7 @@ async def run_server(
             preexec_fn=enter,
         )
     try:
-        await _until_answered(process, port, folder / "log")
+        await _wait_for_response(process, port, folder / "log")
         yield Server(variant, port, process)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -161,19 +163,19 @@ async def run_server(
         await process.wait()
 
 
-async def _until_answered(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+async def _wait_for_response(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
     async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient() as client:
         while True:
             if process.returncode is not None:
                 raise RuntimeError(await asyncio.to_thread(log.read_text))
             with contextlib.suppress(httpx.TransportError):
-                # Whatever the answer: it serves.
+                # Any response will do: the server runs.
                 await client.get(f"http://127.0.0.1:{port}/health")
                 return
             await asyncio.sleep(0.05)
 
 
 def _free_ports() -> tuple[int, int]:
-    # Both are open at once: one that is closed may be given again.
+    # Both ports are open at the same time, because the system can assign a closed port again.
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         return first.getsockname()[1], second.getsockname()[1]

@@ -16,7 +16,7 @@ from deploy.bench.footprint import growth_per_million
 from deploy.bench.load import Sample
 from deploy.bench.regress import LIMIT, slower
 from deploy.bench.report import table
-from deploy.bench.runner import Place, compare, prepare
+from deploy.bench.runner import Environment, compare, prepare
 from deploy.bench.variants import VARIANTS, run_server
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
@@ -25,17 +25,17 @@ MOMENTS = {"id": 0, "created_at": "", "updated_at": ""}
 
 
 @pytest.fixture(scope="module")
-async def place() -> AsyncIterator[Place]:
+async def environment() -> AsyncIterator[Environment]:
     async with prepare(pinned=False) as prepared:
         yield prepared
 
 
 @contextlib.asynccontextmanager
-async def client_of(place: Place, name: str) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(environment: Environment, name: str) -> AsyncIterator[httpx.AsyncClient]:
     variant = BY_NAME[name]
-    token = place.outside.tokens(variant.token)[6]
+    token = environment.stubs.tokens(variant.token)[6]
     async with (
-        run_server(variant, place.folder, place.environment(variant)) as server,
+        run_server(variant, environment.folder, environment.variables(variant)) as server,
         httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{server.port}", headers={"Authorization": f"Bearer {token}"}
         ) as client,
@@ -65,8 +65,8 @@ async def answers(client: httpx.AsyncClient, routes: tuple[str, ...]) -> dict[st
     return found
 
 
-async def test_the_conventional_service_answers_as_ours_does(place: Place) -> None:
-    async with client_of(place, "ours") as ours, client_of(place, "conventional") as conventional:
+async def test_the_conventional_service_answers_as_ours_does(environment: Environment) -> None:
+    async with client_of(environment, "ours") as ours, client_of(environment, "conventional") as conventional:
         expected = await answers(ours, BY_NAME["ours"].routes)
         found = await answers(conventional, BY_NAME["conventional"].routes)
     expected["list"], found["list"] = expected["list"][:40], found["list"][1:41]  # one new task more
@@ -77,25 +77,28 @@ async def test_the_conventional_service_answers_as_ours_does(place: Place) -> No
     assert len(expected["search"][1]["tasks"]) == 3
 
 
-async def test_the_unobserved_service_is_ours_and_says_nothing(place: Place) -> None:
-    async with client_of(place, "ours") as ours, client_of(place, "ours, unobserved") as unobserved:
+async def test_the_unobserved_service_is_ours_and_says_nothing(environment: Environment) -> None:
+    async with (
+        client_of(environment, "ours") as ours,
+        client_of(environment, "ours, unobserved") as unobserved,
+    ):
         for name in ("/361", "?limit=5", "/99999999"):
             said, expected = await unobserved.get(TASKS + name), await ours.get(TASKS + name)
             assert said.status_code == expected.status_code
             assert said.headers.keys() == expected.headers.keys()
             assert said.json() | {"request_id": ""} == expected.json() | {"request_id": ""}
-    assert '"event":"request"' in (place.folder / "ours" / "log").read_text()
-    assert '"event":"request"' not in (place.folder / "ours-unobserved" / "log").read_text()
+    assert '"event":"request"' in (environment.folder / "ours" / "log").read_text()
+    assert '"event":"request"' not in (environment.folder / "ours-unobserved" / "log").read_text()
 
 
-async def test_handlers_without_layers_read_the_same_rows(place: Place) -> None:
-    async with client_of(place, "raw") as raw, client_of(place, "ours, layers") as layers:
+async def test_handlers_without_layers_read_the_same_rows(environment: Environment) -> None:
+    async with client_of(environment, "raw") as raw, client_of(environment, "ours, layers") as layers:
         assert (await raw.get(TASKS)).json()["tasks"] == (await layers.get(TASKS)).json()["tasks"]
         assert (await raw.get(f"{TASKS}/361")).json() == (await layers.get(f"{TASKS}/361")).json()
 
 
-async def test_constants_have_the_shape_of_our_answers(place: Place) -> None:
-    async with client_of(place, "bare") as bare:
+async def test_constants_have_the_shape_of_our_answers(environment: Environment) -> None:
+    async with client_of(environment, "bare") as bare:
         page = TaskPage.model_validate((await bare.get(TASKS)).json())
         assert len(page.tasks) == page.count == 50
         for answer in (
@@ -107,11 +110,11 @@ async def test_constants_have_the_shape_of_our_answers(place: Place) -> None:
             TaskResponse.model_validate(answer.json())
 
 
-async def test_every_variant_serves_every_route_under_load(place: Place) -> None:
+async def test_every_variant_serves_every_route_under_load(environment: Environment) -> None:
     if shutil.which("wrk") is None:
         assert os.environ.get("CI") != "true", "wrk is not installed"
         pytest.skip("wrk is not installed")
-    figures = await compare(place, VARIANTS, routes=["get", "mixed"], rounds=1, seconds=1)
+    figures = await compare(environment, VARIANTS, routes=["get", "mixed"], rounds=1, seconds=1)
     assert {name for name, _ in figures} == {*BY_NAME, "pgbench"}
     for (name, _), samples in figures.items():
         assert all(sample.per_second > 0 for sample in samples)

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.bench.capacity import Costs, Deployment, capacity
 
-# As `python -m deploy.bench growth` measured one worker, mixed requests (docs/performance.md).
+# Measured by `python -m deploy.bench growth` with one worker and mixed requests (docs/performance.md).
 MEASURED = Costs(worker=362e-6, database=125e-6, connection=0.71e-3)
 SMALL = Deployment(workers=1, service_cores=2, database_cores=2, connections=10)
 

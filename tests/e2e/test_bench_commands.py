@@ -1,4 +1,4 @@
-"""The commands of the benchmark that load a machine on purpose: each says what it is there to say."""
+"""Benchmark commands that need a high load: each prints its results."""
 
 import re
 from collections.abc import AsyncIterator
@@ -8,60 +8,64 @@ import pytest
 
 from deploy.bench.footprint import footprint
 from deploy.bench.overload import overload
-from deploy.bench.runner import Place, prepare
+from deploy.bench.runner import Environment, prepare
 from deploy.bench.scaling import growth
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-async def place() -> AsyncIterator[Place]:
+async def environment() -> AsyncIterator[Environment]:
     async with prepare(pinned=False) as prepared:
         yield prepared
 
 
-async def test_too_much_load_is_measured(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    await overload(place, seconds=3, rounds=1)
-    said = capsys.readouterr().out
+async def test_overload_is_measured(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    await overload(environment, seconds=3, rounds=1)
+    output = capsys.readouterr().out
     assert re.search(
-        r"^half load: [\d,]+ of [\d,]+ answers/s, p50 [\d.]+ ms, p99 [\d.]+ ms", said, re.MULTILINE
+        r"^half load: [\d,]+ of [\d,]+ responses/s, p50 [\d.]+ ms, p99 [\d.]+ ms", output, re.MULTILINE
     )
     assert re.search(
-        r"^3000 clients, medians: \d\.\d\d of the best .*, as before \d\.\d s after", said, re.MULTILINE
+        r"^3000 clients, medians: \d\.\d\d of the maximum .*, recovered \d\.\d s after", output, re.MULTILINE
     )
-    beside = re.search(r"^others beside them: .*statuses \{200: (\d+)\}$", said, re.MULTILINE)
-    assert beside is not None
-    assert int(beside[1]) > 0
-    assert re.search(r"^noisy user: [1-9][\d,]* answers/s", said, re.MULTILINE)
+    quiet = re.search(r"^other users with the noisy user: .*statuses \{200: (\d+)\}$", output, re.MULTILINE)
+    assert quiet is not None
+    assert int(quiet[1]) > 0
+    assert re.search(r"^noisy user: [1-9][\d,]* responses/s", output, re.MULTILINE)
 
 
-async def test_growth_is_measured_beside_its_model(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_growth_is_measured_and_predicted(
+    environment: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await growth(place, seconds=2, rounds=1, workers=(1, 2), pods=(1, 2), chart=tmp_path / "growth.png")
-    said = capsys.readouterr().out
-    rows = [line.split("|")[1:-1] for line in said.splitlines() if re.match(r"\| \d", line)]
+    await growth(environment, seconds=2, rounds=1, workers=(1, 2), pods=(1, 2), chart=tmp_path / "growth.png")
+    output = capsys.readouterr().out
+    rows = [line.split("|")[1:-1] for line in output.splitlines() if re.match(r"\| \d", line)]
     measured = [[float(cell.replace(",", "")) for cell in row] for row in rows if len(row) == 8]
     assert [row[0] for row in measured] == [1, 2, 1, 2]
     assert all(cell > 0 for row in measured for cell in row)
-    # One worker is what the model is made from, so it has to know that one.
+    # The model is based on one worker, so it must predict the throughput of one worker.
     assert 0.5 < measured[0][3] / measured[0][1] < 2
-    # Two workers with a core each, and two pods, answer more than one.
+    # Two workers with a core each, and two pods, have a higher throughput than one.
     assert measured[1][2] > 1.3
     assert measured[3][2] > 1.3
-    assert "| 100 | 16 | 2000 |" in said
+    assert "| 100 | 16 | 2000 |" in output
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
 
-async def test_memory_and_start_are_measured(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    await footprint(place, requests=2_000, seconds=1, starts=1)
-    said = capsys.readouterr().out
+async def test_memory_and_start_are_measured(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await footprint(environment, requests=2_000, seconds=1, starts=1)
+    output = capsys.readouterr().out
     figures = re.findall(
-        r"^(?:import|from the start of Gunicorn to the first answer): ([\d.]+) s", said, re.MULTILINE
+        r"^(?:import|from the start of Gunicorn to the first response): ([\d.]+) s", output, re.MULTILINE
     )
     assert all(0 < float(each) < 60 for each in figures)
     assert len(figures) == 2
     assert re.search(
-        r"^after [\d,]+ requests: \d+ MiB, \d+ its share; at most \d+; [+-][\d.]+ MiB", said, re.MULTILINE
+        r"^after [\d,]+ requests: \d+ MiB, PSS \d+ MiB; maximum \d+ MiB; growth [+-][\d.]+ MiB",
+        output,
+        re.MULTILINE,
     )
-    assert re.search(r"^4 workers: \d+ MiB together, \d+ the share of each", said, re.MULTILINE)
+    assert re.search(r"^4 workers: \d+ MiB together, PSS \d+ MiB per worker", output, re.MULTILINE)

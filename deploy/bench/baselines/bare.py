@@ -1,4 +1,4 @@
-"""Bare FastAPI: our response models over constants, without database, tokens or observability."""
+"""Baseline: FastAPI with the service's response models and constant data, without database, tokens and observability."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -33,34 +33,34 @@ _PAGE = {"tasks": [_task(number) for number in range(50)], "count": 50, "next_cu
 
 @app.get("/api/{user_id}/tasks", response_model=TaskPage)
 async def list_tasks(user_id: str, search: str | None = None) -> Any:
-    """Return the same page to everyone."""
+    """Return a constant page."""
     del user_id, search
     return _PAGE
 
 
 @app.post("/api/{user_id}/tasks", response_model=TaskResponse, status_code=201)
 async def create_task(user_id: str, new: TaskCreate) -> Any:
-    """Validate the body, and return the same task."""
+    """Validate the body, and return a constant task."""
     del user_id, new
     return _ONE
 
 
 @app.get("/api/{user_id}/tasks/{task_id}", response_model=TaskResponse)
 async def get_task(user_id: str, task_id: int) -> Any:
-    """Return the same task."""
+    """Return a constant task."""
     del user_id, task_id
     return _ONE
 
 
 @app.patch("/api/{user_id}/tasks/{task_id}", response_model=TaskResponse)
 async def update_task(user_id: str, task_id: int, change: TaskUpdate) -> Any:
-    """Validate the body, and return the same task."""
+    """Validate the body, and return a constant task."""
     del user_id, task_id, change
     return _ONE
 
 
 @app.patch("/api/{user_id}/tasks/{task_id}/complete", response_model=TaskResponse)
 async def complete_task(user_id: str, task_id: int) -> Any:
-    """Return the same task."""
+    """Return a constant task."""
     del user_id, task_id
     return _ONE

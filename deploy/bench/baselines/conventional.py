@@ -1,5 +1,5 @@
-# ruff: noqa: FAST003 - a dependency takes them
-"""The same API as most teams write it first: ORM objects in an AsyncSession, response models, BaseHTTPMiddleware."""
+# ruff: noqa: FAST003 - dependencies use the path parameters
+"""Baseline: the same API in a conventional way: ORM objects in an AsyncSession, response models, BaseHTTPMiddleware."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlmodel import col, select
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from backend.models import user  # noqa: F401 - tasks refer to it
+from backend.models import user  # noqa: F401 - tasks have a foreign key to it
 from backend.models.task import Task
 from backend.schemas.task import TaskCreate, TaskResponse, TaskUpdate
 from backend.schemas.task_page import TaskPage
@@ -42,7 +42,7 @@ async def authenticate(request: Request, call_next: Next) -> Response:
     """Decode the token of every request."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
-        # Another scheme's credential is no token, and so does not decode.
+        # The credential of another scheme is replaced by an empty token, which is invalid.
         token = token if scheme.lower() == "bearer" else ""
         request.state.user_id = jwt.decode(token, _SECRET, algorithms=["HS256"])["sub"]
     except (JWTError, KeyError):
@@ -67,7 +67,7 @@ app.add_middleware(BaseHTTPMiddleware, dispatch=measure)
 
 
 async def session() -> AsyncIterator[AsyncSession]:
-    """Hold a session for the length of the request."""
+    """Open a session for the duration of the request."""
     async with _sessions() as opened:
         yield opened
 
@@ -76,7 +76,7 @@ SessionDep = Annotated[AsyncSession, Depends(session)]
 
 
 def owner(user_id: str, request: Request) -> str:
-    """Return the user in the path, who must be the caller."""
+    """Return the user in the path. It must be the caller."""
     if request.state.user_id != user_id:
         raise HTTPException(403, "Not your tasks")
     return user_id
@@ -86,7 +86,7 @@ OwnerDep = Annotated[str, Depends(owner)]
 
 
 async def task_of(user_id: OwnerDep, task_id: int, database: SessionDep) -> Task:
-    """Return the task, which must be the caller's."""
+    """Return a task of the caller."""
     found = await database.execute(select(Task).where(Task.id == task_id, Task.user_id == user_id))
     task = found.scalar_one_or_none()
     if task is None:
@@ -150,7 +150,7 @@ async def complete_task(task: TaskDep, database: SessionDep) -> object:
 
 
 async def _saved(task: Task, database: AsyncSession) -> object:
-    # The columns that the database computes; SQLAlchemy takes expressions where the model says values.
+    # The database computes these columns. `setattr`, because the model types do not allow SQL expressions.
     for name, value in {"updated_at": func.now(), "version": Task.version + 1}.items():
         setattr(task, name, value)
     await database.commit()

@@ -1,4 +1,4 @@
-"""Our routes, service and data layer alone: no tokens, no middleware, no metrics of requests, log or spans."""
+"""Baseline: routes, service and data layer of the service, without tokens, middleware, request metrics, log and spans."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ __all__ = ["app"]
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the pool."""
+    """Open the pool while the application runs."""
     settings = load_settings()
     database = Database(settings)
     await database.start()
@@ -35,8 +35,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await database.stop()
 
 
-class BelieveThePath:
-    """Takes everyone for the user whose tasks they ask for."""
+class TrustPathMiddleware:
+    """Sets the principal to the user in the path, without a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -48,8 +48,8 @@ class BelieveThePath:
         await self._app(scope, receive, send)
 
 
-# The principal comes from a middleware: direct routes know no overrides of dependencies.
-app = FastAPI(lifespan=lifespan, middleware=[Middleware(BelieveThePath)])
+# The principal is set by a middleware, because fast routes do not support dependency overrides.
+app = FastAPI(lifespan=lifespan, middleware=[Middleware(TrustPathMiddleware)])
 app.include_router(tasks.router)
 fast_route.install(app)
 app.state.inject_fault = None

@@ -1,4 +1,4 @@
-"""Handlers that run our very SQL on an asyncpg pool themselves: no layers, tokens, metrics, log or traces."""
+"""Baseline: handlers that run the service's SQL on an asyncpg pool, without layers, tokens, metrics, log and traces."""
 
 import os
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ async def _no_reset(_connection: object) -> None: ...
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Hold the pool."""
+    """Open the pool while the application runs."""
     async with asyncpg.create_pool(
         os.environ["DATABASE_URL"], min_size=10, max_size=30, reset=_no_reset
     ) as pool:
@@ -50,5 +50,5 @@ async def get_task(user_id: str, task_id: int) -> Response:
     return _json(TaskRow(*fields))
 
 
-def _json(answer: object) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json")
+def _json(body: object) -> Response:
+    return Response(msgspec.json.encode(body), media_type="application/json")

@@ -1,4 +1,4 @@
-"""The whole service, run as ever, without metrics of requests and statements, access log and traces."""
+"""Baseline: the service without metrics of requests and statements, access log and traces."""
 
 from backend import main
 from backend.platform.http.middleware.request_metrics import RequestMetricsMiddleware
