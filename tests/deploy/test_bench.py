@@ -1,4 +1,4 @@
-"""The benchmark compares like with like: every variant gives the same answers, and its figures are real."""
+"""The benchmark: every variant has the same responses, and the results are measured."""
 
 import contextlib
 import os
@@ -43,32 +43,32 @@ async def client_of(environment: Environment, name: str) -> AsyncIterator[httpx.
         yield client
 
 
-async def answers(client: httpx.AsyncClient, routes: tuple[str, ...]) -> dict[str, Any]:
-    """Call each route; what differs with each call is blanked."""
-    said: dict[str, httpx.Response] = {}
+async def responses_of(client: httpx.AsyncClient, routes: tuple[str, ...]) -> dict[str, Any]:
+    """Call each route and return status and body. Values that differ between calls are replaced."""
+    responses: dict[str, httpx.Response] = {}
     if "create" in routes:
-        said["create"] = await client.post(TASKS, json={"title": " Buy milk ", "description": "Oat"})
-        one = f"{TASKS}/{said['create'].json()['id']}"
-        said["patch"] = await client.patch(one, json={"title": "Buy more"})
-        said["complete"] = await client.patch(f"{one}/complete")
-        said["search"] = await client.get(TASKS, params={"search": "WITH MILK"})
+        responses["create"] = await client.post(TASKS, json={"title": " Buy milk ", "description": "Oat"})
+        one = f"{TASKS}/{responses['create'].json()['id']}"
+        responses["patch"] = await client.patch(one, json={"title": "Buy more"})
+        responses["complete"] = await client.patch(f"{one}/complete")
+        responses["search"] = await client.get(TASKS, params={"search": "WITH MILK"})
         for name, path in {"foreign": "/api/user-8/tasks", "missing": f"{TASKS}/99999999"}.items():
-            said[name] = await client.get(path)
-        said["too long"] = await client.post(TASKS, json={"title": "x" * 201})
-        said["anonymous"] = await client.get(TASKS, headers={"Authorization": "Bearer no.such.token"})
-    said["get"] = await client.get(f"{TASKS}/361")
+            responses[name] = await client.get(path)
+        responses["too long"] = await client.post(TASKS, json={"title": "x" * 201})
+        responses["anonymous"] = await client.get(TASKS, headers={"Authorization": "Bearer no.such.token"})
+    responses["get"] = await client.get(f"{TASKS}/361")
     found: dict[str, Any] = {}
-    for name, answer in said.items():
-        body = answer.json() if answer.is_success else {}
-        found[name] = (answer.status_code, body | MOMENTS if "id" in body and name != "get" else body)
-    found["list"] = (await client.get(TASKS)).json()["tasks"][5:]  # behind the new ones
+    for name, response in responses.items():
+        body = response.json() if response.is_success else {}
+        found[name] = (response.status_code, body | MOMENTS if "id" in body and name != "get" else body)
+    found["list"] = (await client.get(TASKS)).json()["tasks"][5:]  # after the new tasks
     return found
 
 
-async def test_the_conventional_service_answers_as_ours_does(environment: Environment) -> None:
+async def test_the_conventional_baseline_responds_like_the_service(environment: Environment) -> None:
     async with client_of(environment, "ours") as ours, client_of(environment, "conventional") as conventional:
-        expected = await answers(ours, BY_NAME["ours"].routes)
-        found = await answers(conventional, BY_NAME["conventional"].routes)
+        expected = await responses_of(ours, BY_NAME["ours"].routes)
+        found = await responses_of(conventional, BY_NAME["conventional"].routes)
     expected["list"], found["list"] = expected["list"][:40], found["list"][1:41]  # one new task more
     assert found == expected
     assert [expected[name][0] for name in ("create", "patch", "foreign", "missing", "too long")] == [
@@ -77,16 +77,18 @@ async def test_the_conventional_service_answers_as_ours_does(environment: Enviro
     assert len(expected["search"][1]["tasks"]) == 3
 
 
-async def test_the_unobserved_service_is_ours_and_says_nothing(environment: Environment) -> None:
+async def test_the_unobserved_baseline_responds_like_the_service_and_logs_nothing(
+    environment: Environment,
+) -> None:
     async with (
         client_of(environment, "ours") as ours,
         client_of(environment, "ours, unobserved") as unobserved,
     ):
         for name in ("/361", "?limit=5", "/99999999"):
-            said, expected = await unobserved.get(TASKS + name), await ours.get(TASKS + name)
-            assert said.status_code == expected.status_code
-            assert said.headers.keys() == expected.headers.keys()
-            assert said.json() | {"request_id": ""} == expected.json() | {"request_id": ""}
+            found, expected = await unobserved.get(TASKS + name), await ours.get(TASKS + name)
+            assert found.status_code == expected.status_code
+            assert found.headers.keys() == expected.headers.keys()
+            assert found.json() | {"request_id": ""} == expected.json() | {"request_id": ""}
     assert '"event":"request"' in (environment.folder / "ours" / "log").read_text()
     assert '"event":"request"' not in (environment.folder / "ours-unobserved" / "log").read_text()
 
@@ -97,17 +99,17 @@ async def test_handlers_without_layers_read_the_same_rows(environment: Environme
         assert (await raw.get(f"{TASKS}/361")).json() == (await layers.get(f"{TASKS}/361")).json()
 
 
-async def test_constants_have_the_shape_of_our_answers(environment: Environment) -> None:
+async def test_constant_responses_have_the_schema_of_the_service(environment: Environment) -> None:
     async with client_of(environment, "bare") as bare:
         page = TaskPage.model_validate((await bare.get(TASKS)).json())
         assert len(page.tasks) == page.count == 50
-        for answer in (
+        for response in (
             await bare.get(f"{TASKS}/1"),
             await bare.post(TASKS, json={"title": "T"}),
             await bare.patch(f"{TASKS}/1", json={"title": "T"}),
             await bare.patch(f"{TASKS}/1/complete"),
         ):
-            TaskResponse.model_validate(answer.json())
+            TaskResponse.model_validate(response.json())
 
 
 async def test_every_variant_serves_every_route_under_load(environment: Environment) -> None:

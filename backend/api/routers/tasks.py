@@ -76,7 +76,7 @@ async def create_task(
     new: TaskCreateDep,
     request: Request,
 ) -> Response:
-    """Create a task. With an `Idempotency-Key` a repeated request makes no second one."""
+    """Create a task. With an `Idempotency-Key`, a repeated request does not create a second task."""
     stored = await service.create(owner, new, idempotency_key)
     return created_response(request, stored.task, stored.version)
 
@@ -115,9 +115,9 @@ async def update_task(
     precondition: PreconditionDep,
     change: TaskUpdateDep,
 ) -> Response:
-    """Change the fields of a task that the body has.
+    """Change the fields of a task that the body contains.
 
-    PUT is the same as PATCH, since frontends of this family send a partial PUT.
+    PUT behaves like PATCH, because frontends of this family send a partial PUT.
     """
     stored = await service.update(owner, task_id, change, precondition)
     return entity_response(stored.task, stored.version)

@@ -27,18 +27,18 @@ _COMMON_STATUSES: Final = (401, 403, 422, 500, 503, 504)
 _RETRY_AFTER: Final = {"Retry-After": "Seconds to wait before trying again."}
 _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
     401: (
-        "No token, or one that does not verify; when a {0} is created, also one whose user was deleted.",
+        "The token is missing or invalid; when a {0} is created, also if its user was deleted.",
         {"WWW-Authenticate": "`Bearer`."},
     ),
     403: ("`{{user_id}}` is not the token's `sub`.", {}),
-    404: ("You have no such {0}.", {}),
+    404: ("The user has no such {0}.", {}),
     408: ("The body did not arrive in time.", {}),
-    409: ("Concurrent requests are in the way, or the user cannot be registered.", _RETRY_AFTER),
-    412: ("The {0} is not at the version asked for.", {}),
+    409: ("Concurrent requests conflict, or the user cannot be registered.", _RETRY_AFTER),
+    412: ("The {0} is not at the requested version.", {}),
     413: ("The body is too large.", {}),
     415: ("The body is not JSON.", {}),
-    422: ("The input breaks a rule; `errors` says which.", {}),
-    500: ("The service or its database is not set up correctly; to repeat the request does not help.", {}),
+    422: ("The input is invalid; `errors` contains each violation.", {}),
+    500: ("The service or its database is not configured correctly; a retry does not help.", {}),
     503: ("The database, or the frontend's key set, is unavailable.", _RETRY_AFTER),
     504: ("The database did not respond in time.", _RETRY_AFTER),
 }

@@ -152,8 +152,8 @@ def register_exception_handlers(app: FastAPI, statuses: StatusByError) -> None:
 
     async def on_disconnect(request: Request, _error: Exception) -> Response:
         # No client reads it; the metrics count it as an error of the client.
-        gone = HttpError(HTTPStatus.BAD_REQUEST, "The body ended before it was complete.")
-        return problem_response(request.scope, gone)
+        incomplete = HttpError(HTTPStatus.BAD_REQUEST, "The body ended before it was complete.")
+        return problem_response(request.scope, incomplete)
 
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(DomainError, on_error)

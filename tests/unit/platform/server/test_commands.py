@@ -11,7 +11,7 @@ from backend.platform.settings import environment
 
 
 @pytest.fixture
-def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+def error_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
     """Return a function that runs a command and returns its error message, or an empty text."""
 
     def run(main: Callable[[], None], *arguments: str, env_file: str = "", **variables: str) -> str:
@@ -32,9 +32,11 @@ def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., st
     return run
 
 
-def test_drain_reads_the_run_directory_from_the_env_file(tmp_path: Path, refusal: Callable[..., str]) -> None:
+def test_drain_reads_the_run_directory_from_the_env_file(
+    tmp_path: Path, error_of: Callable[..., str]
+) -> None:
     (tmp_path / "run").mkdir()
-    assert refusal(drain.main, "0", env_file=" run_dir = 'run' \n") == ""
+    assert error_of(drain.main, "0", env_file=" run_dir = 'run' \n") == ""
     assert drain.drain_marker_path(tmp_path / "run").exists()
 
 
@@ -47,9 +49,9 @@ def test_drain_reads_the_run_directory_from_the_env_file(tmp_path: Path, refusal
     ],
 )
 def test_health_check_names_the_invalid_variable(
-    refusal: Callable[..., str], lines: str, reason: str
+    error_of: Callable[..., str], lines: str, reason: str
 ) -> None:
-    assert refusal(healthcheck.main, env_file=lines).startswith(reason)
+    assert error_of(healthcheck.main, env_file=lines).startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,6 @@ def test_health_check_names_the_invalid_variable(
     ],
 )
 def test_drain_reports_why_it_fails(
-    tmp_path: Path, refusal: Callable[..., str], seconds: str, folder: str, reason: str
+    tmp_path: Path, error_of: Callable[..., str], seconds: str, folder: str, reason: str
 ) -> None:
-    assert reason in refusal(drain.main, seconds, RUN_DIR=str(tmp_path / folder))
+    assert reason in error_of(drain.main, seconds, RUN_DIR=str(tmp_path / folder))
