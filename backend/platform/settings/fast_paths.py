@@ -49,7 +49,7 @@ def is_on(name: str) -> bool:
 
 
 def fall_back(name: str, reason: str) -> None:
-    """Log that an accelerator does not run, because a library does not have the internals that it leans on.
+    """Log that an accelerator does not run, because a library lacks the internals that it uses.
 
     Args:
         name: One of FAST_PATHS.
