@@ -178,7 +178,7 @@ async def test_drain_reaches_every_worker_and_probes_are_not_public(
         assert (await client.get(f"{workers.ops_url}/livez")).status_code == 200
         probe = await asyncio.to_thread(run, "healthcheck", "/readyz")
         assert probe.returncode == 1
-        assert re.match(r"healthcheck: /readyz answers 503: .*draining", probe.stderr)
+        assert re.match(r"healthcheck: /readyz responds with 503: .*draining", probe.stderr)
 
 
 async def test_schema_that_is_behind_is_rejected_in_one_line(tmp_path: Path, empty_database_url: str) -> None:
