@@ -24,7 +24,7 @@ KEPT = (":!CHANGELOG.md", ":!LICENSE", ":!docs/decisions")
 WORDS = NAME.split("-")
 SNAKE, CAMEL = "_".join(WORDS), "".join(map(str.capitalize, WORDS))
 SPELLINGS = rf"{NAME}|{SNAKE}|{CAMEL}(?=[A-Z])|(?i:{' '.join(WORDS)})"
-DOMAIN = rf"\bservices[./]{SNAKE}\b|\.{SNAKE}\b|\btest_{SNAKE}\b|\b{CAMEL}Dep\b|(?:def |Depends\(){SNAKE}\b"
+DOMAIN = rf"\bservices[./]{SNAKE}\b|\.{SNAKE}\b|\btest_{SNAKE}\b|\b{CAMEL}Dep\b|(?:def |Depends\(|service\(\"){SNAKE}\b"
 """Names of the domain, which the rename keeps."""
 
 

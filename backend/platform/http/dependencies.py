@@ -62,7 +62,7 @@ def service(name: str) -> Callable[[Request], Awaitable[Any]]:
     The dependency first runs the fault injection, which exists in development only.
 
     Args:
-        name: Attribute of `app.state` that contains the service, such as `task_service`.
+        name: Attribute of `app.state` that contains the service.
     """
 
     async def read(request: Request) -> Any:
