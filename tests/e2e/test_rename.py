@@ -105,4 +105,4 @@ def test_renamed_chart_passes_helm_lint(clone: Path) -> None:
     rendered = output(
         clone, "helm", "template", "demo", chart, "--values", chart / "ci" / "embedded-values.yaml"
     )
-    assert "name: demo-notes\n" in rendered
+    assert 'name: "demo-notes"\n' in rendered
