@@ -61,14 +61,35 @@ def test_a_pod_with_psql_needs_no_migration_job(terminal: Terminal) -> None:
     terminal.release()
 
 
-def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
+OWN = """
+CREATE ROLE owner LOGIN PASSWORD 'owner';
+ALTER DATABASE tasks OWNER TO owner;
+DO $$
+DECLARE name text;
+BEGIN
+  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+    EXECUTE format('ALTER TABLE %I OWNER TO owner', name);
+  END LOOP;
+END $$
+"""
+"""A role as providers give it: it owns the tables, and a superuser owns the extensions."""
+
+
+def test_database_is_restored_from_its_backup(terminal: Terminal) -> None:
     namespace = terminal.namespace
     service = f"http://demo-task-service.{namespace.name}/api/alice/tasks"
+    namespace.sql(OWN)
+    namespace.secret("database", url=namespace.database_url("owner", "owner"))
+    begin, end = shell_blocks(ON_CALL)["A pod with psql"]
+    terminal.paste(end)
+    terminal.paste(begin)
     title = "kept in the dump"
     assert namespace.call(service, method="POST", body=f'{{"title": "{title}"}}')[0] == 201
-    dump, restore = shell_blocks(ON_CALL)["Restore a database"]
-    terminal.paste(dump)
-    namespace.sql("DROP TABLE tasks; DELETE FROM users")
+    backup, save, restore = shell_blocks(ON_CALL)["Restore a database"]
+    terminal.paste(backup)
+    namespace.sql("INSERT INTO users (id, name, email) VALUES ('newer', '', 'newer@example.com')")
+    terminal.paste(save)
+    namespace.sql("DROP TABLE tasks")
     assert namespace.call(service)[0] >= 500
     started = perf_counter()
     terminal.paste(restore)
@@ -76,5 +97,6 @@ def test_a_database_comes_back_from_its_dump(terminal: Terminal) -> None:
     print(f"restored, from the first command to ready: {perf_counter() - started:.0f} s")
     assert status == 200, text
     assert title in text
+    assert namespace.sql("SELECT id FROM users WHERE id = 'newer'") == []
     assert namespace.call(service, method="POST", body='{"title": "written since"}')[0] == 201
     terminal.release()

@@ -125,15 +125,6 @@ async def test_idle_connections_are_closed(database_url: str) -> None:
         assert second.is_closed()
 
 
-async def test_idle_time_of_zero_keeps_connections_open(database_url: str) -> None:
-    async with pool_of(database_url, max_idle_seconds=0) as pool:
-        connection = await pool.acquire()
-        pool.release(connection)
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert (pool.idle_size, connection.is_closed()) == (1, False)
-
-
 async def test_old_connections_are_replaced(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with pool_of(database_url) as pool:
         before = await server_process(pool)
