@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import yaml
 from backend.config import Settings
 from backend.devtools.development_token import make_token
 from tests.support.helm import CHART
+from tests.support.waiting import stretched
 
 __all__ = ["InCluster", "Namespace", "Seen", "kubectl", "registry", "require_cluster", "wait_until"]
 
@@ -43,12 +44,26 @@ def require_cluster() -> None:
 
 
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
-    """Run kubectl and return its output; `text` is its input."""
+    """Run kubectl and return its output; `text` is its input. Its time-out is stretched."""
     result = subprocess.run(
-        ["kubectl", *arguments], input=text, capture_output=True, text=True, check=False, timeout=600
+        ["kubectl", *_stretched_timeout(arguments)],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=stretched(600),
     )
     assert not check or result.returncode == 0, f"kubectl {' '.join(arguments)}: {result.stderr}"
     return result.stdout
+
+
+def _stretched_timeout(arguments: Iterable[str]) -> list[str]:
+    return [
+        f"--timeout={stretched(float(argument[10:-1])):.0f}s"
+        if argument.startswith("--timeout=")
+        else argument
+        for argument in arguments
+    ]
 
 
 def registry() -> str:
@@ -67,10 +82,10 @@ def registry() -> str:
 
 
 def wait_until[Found](ask: Callable[[], Found], seconds: float, *, what: str) -> Found:
-    """Ask again and again until the answer is true, and return it."""
-    deadline = time.monotonic() + seconds
+    """Ask again and again until the answer is true, and return it. The time-out is stretched."""
+    deadline = time.monotonic() + stretched(seconds)
     while not (found := ask()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {stretched(seconds):.0f} s: {what}"
         time.sleep(0.3)
     return found
 
@@ -214,13 +229,13 @@ class Namespace:
         return [f"--set={value}" for value in (*defaults, *values)]
 
     def helm(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """Run helm in the namespace."""
+        """Run helm in the namespace. Its time-out is stretched."""
         result = subprocess.run(
-            [self.helm_program, f"--namespace={self.name}", *arguments],
+            [self.helm_program, f"--namespace={self.name}", *_stretched_timeout(arguments)],
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=stretched(600),
         )
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.support.cluster import Namespace, wait_until
 from tests.support.docker import ROOT
+from tests.support.waiting import stretched
 
 __all__ = ["API", "CHANGES", "Terminal", "install", "run_all"]
 
@@ -54,7 +55,7 @@ class Terminal:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=stretched(240),
         )
         assert result.returncode == 0, f"{block}\n{result.stdout}\n{result.stderr}"
         print(f"{block}{result.stdout}")

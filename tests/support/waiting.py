@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, overload
 
-__all__ = ["FACTOR_VARIABLE", "calibrate", "poll_until", "scaled", "timeout"]
+__all__ = ["FACTOR_VARIABLE", "calibrate", "poll_until", "scaled", "stretched", "timeout"]
 
 FACTOR_VARIABLE = "TEST_TIMEOUT_FACTOR"
 _NOMINAL_SECONDS = 0.2
@@ -32,6 +32,11 @@ def calibrate() -> float:
 def scaled(seconds: float) -> float:
     """Return a time-out, given what an idle machine needs."""
     return seconds * float(os.environ.get(FACTOR_VARIABLE) or _HEADROOM)
+
+
+def stretched(seconds: float) -> float:
+    """Return a time-out, given one that is generous on an idle machine."""
+    return max(seconds, scaled(seconds) / _HEADROOM)
 
 
 def timeout(seconds: float) -> asyncio.Timeout:
