@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.support.helm import CHART, manifests_of, require_helm, require_helm3
+from tests.support.waiting import scaled
 
 ROOT = CHART.parents[1]
 VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -44,7 +45,12 @@ def helm(version: int) -> Helm:
 def with_program(program: str) -> Helm:
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [program, *arguments], capture_output=True, text=True, check=False, timeout=120, env=os.environ
+            [program, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=scaled(30),
+            env=os.environ,
         )
 
     return run

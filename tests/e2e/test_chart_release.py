@@ -15,6 +15,7 @@ from tests.support.cluster import Namespace, kubectl, registry, require_cluster
 from tests.support.docker import ROOT
 from tests.support.helm import CHART, render_text, template
 from tests.support.odd_values import ODD_TEXTS, extreme_values, odd_values
+from tests.support.waiting import scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -87,7 +88,7 @@ def conform(schemas: tuple[str, str], text: str, version: str) -> "subprocess.Co
          *(f"-schema-location={location}" for location in schemas),
          # The operator of external secrets is not there, nor are its definitions.
          "-skip=ExternalSecret"],
-        input=text, capture_output=True, text=True, check=False, timeout=60,
+        input=text, capture_output=True, text=True, check=False, timeout=scaled(20),
     )  # fmt: skip
 
 

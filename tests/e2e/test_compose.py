@@ -16,6 +16,7 @@ from backend.config import Settings
 from backend.devtools.development_token import make_token
 from tests.support.docker import Compose, copy_checkout, docker, require_docker, wait_for
 from tests.support.load import run_load
+from tests.support.waiting import scaled
 from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -52,7 +53,7 @@ class Deployment:
         self.client = httpx.Client(
             base_url=f"http://127.0.0.1:{self.ports['PORT']}",
             headers={"Authorization": f"Bearer {token}"},
-            timeout=10,
+            timeout=scaled(5),
         )
 
     def up(self) -> None:
@@ -62,7 +63,7 @@ class Deployment:
         wait_for(lambda: self.compose.states()["api"]["Health"] == "healthy" or None, 60)
 
     def ask(self, port: str, path: str, **query: str) -> Any:
-        return httpx.get(f"http://127.0.0.1:{self.ports[port]}{path}", params=query, timeout=10).json()
+        return httpx.get(f"http://127.0.0.1:{self.ports[port]}{path}", params=query, timeout=scaled(5)).json()
 
 
 @pytest.fixture(scope="module")

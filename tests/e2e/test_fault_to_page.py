@@ -20,6 +20,7 @@ from tests.e2e.conftest import Images
 from tests.support.cluster import Namespace, kubectl, wait_until
 from tests.support.helm import CHART
 from tests.support.prometheus import require_prometheus
+from tests.support.waiting import scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
@@ -44,7 +45,7 @@ class Prometheus:
 
     def ask(self, path: str, **query: str) -> Any:
         """Return what its API has under a path."""
-        answer = httpx.get(f"{self.url}/api/v1/{path}", params=query, timeout=30)
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=query, timeout=scaled(10))
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 

@@ -16,6 +16,7 @@ import pytest
 from backend.config import Settings
 from tests.support.docker import ROOT
 from tests.support.pages import shell_blocks
+from tests.support.waiting import scaled
 from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -70,7 +71,7 @@ def run(folder: Path, command: tuple[str, ...], port: int, typed: str = "") -> s
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=scaled(75),
     )
     assert result.returncode == 0, f"{typed or command}\n{result.stdout}{result.stderr}"
     return result.stdout

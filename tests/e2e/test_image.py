@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.support.docker import copy_checkout, docker, repository_files, require_docker, wait_for
+from tests.support.waiting import scaled
 from tests.support.workers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -173,7 +174,7 @@ def test_it_serves_soon_after_its_start(database: tuple[str, tuple[str, ...]]) -
 
 def is_ready(port: int) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=scaled(2)).status_code == 200
     return False
 
 

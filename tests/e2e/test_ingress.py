@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.cluster import Namespace, wait_until
 from tests.support.load import run_load
+from tests.support.waiting import scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
@@ -98,7 +99,9 @@ def browser(released: Namespace, addresses: tuple[str, str]) -> Iterator[httpx.C
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with httpx.Client(base_url=addresses[1], headers={"Host": HOST}, verify=context, timeout=10) as client:
+    with httpx.Client(
+        base_url=addresses[1], headers={"Host": HOST}, verify=context, timeout=scaled(5)
+    ) as client:
         request = client.build_request("GET", "/api/alice/tasks", extensions={"sni_hostname": HOST})
         wait_until(lambda: client.send(request).status_code == 401, 30, what="the ingress leads here")
         yield client
@@ -109,7 +112,7 @@ def test_certificate_is_the_one_of_the_chart(browser: httpx.Client, addresses: t
     del browser
     shown = subprocess.run(
         ["openssl", "s_client", "-connect", f"{address.hostname}:{address.port}", "-servername", HOST],
-        input="", capture_output=True, text=True, check=False, timeout=20,
+        input="", capture_output=True, text=True, check=False, timeout=scaled(5),
     ).stdout  # fmt: skip
     assert f"subject=CN = {HOST}" in shown
 
@@ -150,7 +153,7 @@ def test_browser_on_another_origin_may_call_and_a_stranger_may_not(
 
 def test_browser_is_told_to_stay_with_tls(browser: httpx.Client, addresses: tuple[str, str]) -> None:
     assert "max-age=" in browser.get("/api/alice/tasks").headers["strict-transport-security"]
-    plain = httpx.get(f"{addresses[0]}/api/alice/tasks", headers={"Host": HOST}, timeout=10)
+    plain = httpx.get(f"{addresses[0]}/api/alice/tasks", headers={"Host": HOST}, timeout=scaled(5))
     assert "strict-transport-security" not in plain.headers
 
 

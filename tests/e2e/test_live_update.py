@@ -15,6 +15,7 @@ from tests.support.cluster import Namespace
 from tests.support.docker import ROOT, docker
 from tests.support.helm import CHART
 from tests.support.pages import shell_blocks
+from tests.support.waiting import scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -57,7 +58,7 @@ def test_a_debug_container_shows_what_a_pod_does(pod: tuple[Namespace, str], ima
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=scaled(30),
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert "task-service dev --reload" in result.stdout

@@ -15,6 +15,7 @@ from tests.support.cluster import Namespace
 from tests.support.docker import ROOT
 from tests.support.helm import CHART, require_helm3
 from tests.support.pages import shell_blocks
+from tests.support.waiting import scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -45,7 +46,7 @@ def paste(namespace: Namespace, block: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=scaled(75),
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -9,7 +9,7 @@ from time import perf_counter
 import httpx
 import pytest
 
-from tests.support.waiting import poll_until
+from tests.support.waiting import poll_until, scaled
 from tests.support.workers import Workers, run_workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -22,7 +22,7 @@ FILES_A_WORKER = 10
 
 async def create_tasks(workers: Workers, count: int) -> None:
     for _ in range(count):
-        async with httpx.AsyncClient(headers=workers.authorization("alice"), timeout=60) as client:
+        async with httpx.AsyncClient(headers=workers.authorization("alice"), timeout=scaled(20)) as client:
             answer = await client.post(f"{workers.url}/api/alice/tasks", json={"title": "Buy milk"})
             assert answer.status_code == 201
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from backend.cli import app
 from backend.platform.errors import ConfigurationError
+from tests.support.waiting import scaled
 
 COMMANDS = Path(sys.executable).parent
 RUNNER = CliRunner()
@@ -51,7 +52,7 @@ def test_process_ends_with_exit_code_2_and_one_sentence(command: str, tmp_path: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=scaled(60),
     )
     assert result.returncode == 2, result.stderr
     assert result.stdout == ""

@@ -17,6 +17,7 @@ from backend.db.schema import SCHEMA
 from backend.platform.postgres.migration import migrate
 from tests.support.better_auth import SECRET, BetterAuth, SignedUp, better_auth
 from tests.support.service import RunningService, running_service, service_settings
+from tests.support.waiting import scaled
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -38,7 +39,7 @@ async def call(
     service: RunningService, user: SignedUp, token: str, method: str = "GET", path: str = "", **options: Any
 ) -> httpx.Response:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=scaled(10)) as client:
         return await client.request(method, f"/api/{user.id}/tasks{path}", **options)
 
 

@@ -15,6 +15,7 @@ from backend.platform.postgres.migration import migrate
 from tests.support.better_auth import SECRET, BetterAuth, SignedUp, better_auth
 from tests.support.routes import endpoints
 from tests.support.service import RunningService, running_service, service_settings
+from tests.support.waiting import scaled
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -57,7 +58,7 @@ async def call(
     options["headers"] = {"Authorization": f"Bearer {token}"} | options.get("headers", {})
     if method in {"POST", "PUT", "PATCH"}:
         options["json"] = {"title": "Buy milk"}
-    async with httpx.AsyncClient(base_url=service.url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=service.url, timeout=scaled(10)) as client:
         return await client.request(method, f"/api/{user.id}/tasks{path}", **options)
 
 

@@ -14,6 +14,7 @@ from backend.platform.server.listener import (
     local_url,
     open_listener,
 )
+from tests.support.waiting import scaled
 from tests.support.workers import free_port
 
 HOSTS = ["127.0.0.1", "0.0.0.0", "::1", "::", "localhost", "127.1"]  # noqa: S104 - under test
@@ -23,13 +24,13 @@ HOSTS = ["127.0.0.1", "0.0.0.0", "::1", "::", "localhost", "127.1"]  # noqa: S10
 def test_client_reaches_the_listener_of_each_form_of_host(host: str) -> None:
     with open_listener(host, 0) as listener:
         port = listener.getsockname()[1]
-        socket.create_connection((local_host(host), port), timeout=10).close()
+        socket.create_connection((local_host(host), port), timeout=scaled(5)).close()
         assert local_url(host, port).endswith(f":{port}")
 
 
 def test_unspecified_ipv6_address_accepts_ipv4() -> None:
     with open_listener("::", 0) as listener:
-        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=10).close()
+        socket.create_connection(("127.0.0.1", listener.getsockname()[1]), timeout=scaled(5)).close()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from backend.platform.postgres.rollout import (
     migrate_with_retry,
     wait_until_migrated,
 )
+from tests.support.waiting import scaled
 from tests.support.workers import free_port
 
 COMMAND = Path(sys.executable).with_name("task-service")
@@ -51,7 +52,12 @@ def run(*arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
         "BETTER_AUTH_SECRET": "x" * 40,
     }
     return subprocess.run(
-        [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [COMMAND, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=scaled(30),
     )
 
 

@@ -58,7 +58,7 @@ async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outco
     url = local_url(str(environment.get("HOST") or "127.0.0.1").strip("[]"), int(environment["PORT"]))
     serves = False
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=scaled(5)) as client:
 
             async def serves_or_ended() -> bool:
                 nonlocal serves
