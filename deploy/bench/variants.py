@@ -123,7 +123,7 @@ async def run_server(
         enter: Called in the new process before exec, to limit its resources; by default pins it to one core.
 
     Raises:
-        TimeoutError: The server did not respond within a minute.
+        TimeoutError: The server did not respond within ten minutes.
     """
     port, ops_port = _free_ports()
     folder = folder / variant.name.replace(", ", "-").replace(" ", "-")
@@ -132,7 +132,10 @@ async def run_server(
         "backend.main:app" if variant.baseline is None else f"deploy.bench.baselines.{variant.baseline}:app"
     )
     if variant.under_gunicorn:
-        arguments = ["gunicorn", "--config", "python:backend.platform.server.gunicorn_conf", module]
+        # Searched, because an earlier commit can have it in another package.
+        (configuration,) = (variant.root / "backend").rglob("gunicorn_conf.py")
+        name = ".".join(configuration.relative_to(variant.root).with_suffix("").parts)
+        arguments = ["gunicorn", "--config", f"python:{name}", module]
     else:
         arguments = ["uvicorn", module, "--no-access-log", "--port", str(port), "--log-level", "warning"]
     with (folder / "log").open("wb") as log:
