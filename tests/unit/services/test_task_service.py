@@ -1,101 +1,32 @@
-"""The rules of tasks, with a repository in memory in the place of PostgreSQL."""
+"""The rules of tasks, with a repository in memory instead of PostgreSQL."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any, cast
 
 import pytest
 from prometheus_client import Counter
 
 from backend.errors import UserNotRegistered
-from backend.models.task import TaskRow, VersionedTask
 from backend.platform.auth.principal import Principal
 from backend.platform.concurrency.precondition import Precondition
 from backend.platform.errors import (
     DomainError,
+    IdempotencyKeyReused,
     InvalidInput,
     InvalidToken,
     PreconditionFailed,
     ResourceNotFound,
 )
-from backend.platform.postgres.list_query import ListQuery
-from backend.platform.postgres.statement import Connection
+from backend.platform.postgres.list_query import Keyset, ListQuery
 from backend.schemas.task import TaskCreate, TaskUpdate
-from backend.schemas.task_page import Filter, TaskQuery
+from backend.schemas.task_page import TaskQuery
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.services.task_service import TaskService
+from tests.support.fakes import FakeRepository, service_on, stored
 
 ALICE = Principal("alice")
 NEW = TaskCreate(title="Milk")
 ANY = Precondition()
 VERSION_9 = Precondition(if_match=(9,))
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def stored(task_id: int = 1, *, completed: bool = False) -> VersionedTask:
-    return VersionedTask(TaskRow(task_id, "alice", "Milk", None, completed, NOW, NOW), version=1)
-
-
-class FakeRepository:
-    """Stands for the repositories and the idempotency store, and records the calls."""
-
-    def __init__(self, *, present: bool = True, registered: bool = True, row_count: int = 0) -> None:
-        self.present = present
-        self.registered = registered
-        self.row_count = row_count
-        self.keys: dict[str, Any] = {}
-        self.calls: list[str] = []
-        self.asked: dict[str, Any] = {}
-
-    async def list(self, _user: str, query: ListQuery[Filter]) -> list[TaskRow]:
-        self.asked = {"after": query.after, "row_count": query.limit}
-        return [stored(number).task for number in range(self.row_count, 0, -1)][: query.limit]
-
-    async def get(self, _user: str, _task_id: int) -> VersionedTask | None:
-        return stored() if self.present else None
-
-    async def version(self, _user: str, _task_id: int) -> int | None:
-        self.calls.append("version")
-        return 1 if self.present else None
-
-    async def create(self, _user: str, _new: TaskCreate, _connection: object = None) -> VersionedTask:
-        self.calls.append("create")
-        if not self.registered:
-            raise UserNotRegistered("There is no such user.")
-        return stored()
-
-    async def run[Result](
-        self,
-        _user: str,
-        key: str,
-        _fingerprint: bytes,
-        create: Callable[[Connection], Awaitable[Result]],
-        _result_type: type[Result],
-    ) -> tuple[Result, bool]:
-        if key in self.keys:
-            return self.keys[key], False
-        self.keys[key] = await create(cast("Connection", None))
-        return self.keys[key], True
-
-    async def ensure_user(self, user_id: str) -> bool:
-        self.calls.append(f"ensure_user {user_id}")
-        self.registered = user_id != "refused"
-        return user_id != "deleted"
-
-    async def update(
-        self, _user: str, _task_id: int, _change: TaskUpdate, asked: Precondition
-    ) -> VersionedTask | None:
-        return stored() if self.present and not asked.fails_if_match(1) else None
-
-    async def toggle_completed(self, _user: str, task_id: int, asked: Precondition) -> VersionedTask | None:
-        return stored(completed=task_id == 1) if self.present and not asked.fails_if_match(1) else None
-
-    async def delete(self, _user: str, _task_id: int, asked: Precondition) -> bool:
-        return self.present and not asked.fails_if_match(1)
-
-
-def service_on(repository: FakeRepository) -> TaskService:
-    return TaskService(repository, repository, repository)
 
 
 def count(counter: Counter) -> float:
@@ -112,7 +43,8 @@ async def test_registered_user_is_not_written_again() -> None:
 async def test_unknown_user_is_written_on_first_use(key: str | None) -> None:
     repository = FakeRepository(registered=False)
     before = count(tasks_created)
-    assert await service_on(repository).create(ALICE, NEW, key) == stored()
+    created = await service_on(repository).create(ALICE, NEW, key)
+    assert created == stored(1 if key is None else 2)  # a keyed creation is in the transaction of its key
     assert repository.calls == ["create", "ensure_user alice", "create"]
     assert count(tasks_created) == before + 1
 
@@ -141,6 +73,21 @@ async def test_repeated_key_counts_one_task() -> None:
     before = count(tasks_created)
     assert await service.create(ALICE, NEW, "key") == await service.create(ALICE, NEW, "key")
     assert count(tasks_created) == before + 1
+
+
+async def test_repeated_key_with_another_body_is_rejected() -> None:
+    service = service_on(FakeRepository())
+    await service.create(ALICE, NEW, "key")
+    for other in (TaskCreate(title="milk"), TaskCreate(title="Milk", completed=True)):
+        with pytest.raises(IdempotencyKeyReused):
+            await service.create(ALICE, other, "key")
+
+
+async def test_explicit_default_is_the_same_request() -> None:
+    service = service_on(FakeRepository())
+    first = await service.create(ALICE, NEW, "key")
+    again = TaskCreate(title="Milk", description=None, completed=False)
+    assert await service.create(ALICE, again, "key") == first
 
 
 async def test_get_tells_absence_from_another_version() -> None:
@@ -179,7 +126,7 @@ async def test_write_tells_absence_from_another_version(
     before = count(tasks_completed), count(tasks_deleted)
     with pytest.raises(error):
         await write(service_on(repository), asked)
-    assert repository.calls == looks
+    assert repository.calls[1:] == looks
     assert (count(tasks_completed), count(tasks_deleted)) == before
 
 
@@ -205,15 +152,16 @@ async def test_next_cursor_stands_where_there_is_a_next_page(
 ) -> None:
     repository = FakeRepository(row_count=row_count)
     page = await service_on(repository).list(ALICE, TaskQuery(limit=2))
-    assert repository.asked == {"after": None, "row_count": 3}
+    assert repository.query == ListQuery({}, "created_at", "desc", None, 3)
     assert (len(page.tasks), page.count, page.next_cursor is not None) == (length, length, has_next)
     if page.next_cursor:
         await service_on(repository).list(ALICE, TaskQuery(limit=2, cursor=page.next_cursor))
-        assert repository.asked["after"].id == page.tasks[-1].id
+        last = page.tasks[-1]
+        assert repository.query.after == Keyset(last.created_at, last.id)
 
 
 async def test_bad_cursor_never_reaches_the_repository() -> None:
     repository = FakeRepository()
     with pytest.raises(InvalidInput):
         await service_on(repository).list(ALICE, TaskQuery(cursor="damaged"))
-    assert repository.asked == {}
+    assert repository.calls == []
