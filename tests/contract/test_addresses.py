@@ -41,28 +41,6 @@ async def test_user_id_that_cannot_be_in_a_path_is_not_found(service: RunningSer
         assert (await user.client.get(tasks_of(user_id))).status_code == 404
 
 
-@pytest.mark.parametrize("user_id", ["", "x" * 3000, "a\nb", "a\0b"])
-async def test_invalid_user_id_is_unauthorized(service: RunningService, user_id: str) -> None:
-    headers = {"Authorization": f"Bearer {service.token(user_id)}"}
-    async with service.user() as user:
-        answer = await user.client.get("/api/x/tasks", headers=headers)
-        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-
-
-@pytest.mark.parametrize(
-    ("query", "count"), [("limit=1&limit=2", 2), ("limit=2&limit=1", 1), ("&&", 3), ("limit=2&", 2)]
-)
-async def test_last_of_repeated_parameters_applies(alice: User, query: str, count: int) -> None:
-    for number in range(3):
-        await alice.create(f"Task {number}")
-    assert (await alice.client.get(f"{alice.tasks}?{query}")).json()["count"] == count
-
-
-@pytest.mark.parametrize("query", ["=1", "%00=1", "%ff=1", "a[]=1", "limit=1&limit=0"])
-async def test_unknown_parameter_is_reported(alice: User, query: str) -> None:
-    assert (await alice.client.get(f"{alice.tasks}?{query}")).status_code == 422
-
-
 @pytest.mark.parametrize("by_setting", [True, False], ids=["ROOT_PATH", "uvicorn --root-path"])
 async def test_every_url_is_below_the_root_path(database_url: str, *, by_setting: bool) -> None:
     settings = service_settings(database_url, root_path="/svc" if by_setting else "")

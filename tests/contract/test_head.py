@@ -60,11 +60,6 @@ async def test_a_task_that_is_missing_is_404(alice: User) -> None:
     assert int(answer.headers["content-length"]) > 0
 
 
-async def test_path_without_get_rejects_head(alice: User) -> None:
-    answer = await alice.client.head(f"{alice.tasks}/1/complete")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "PATCH")
-
-
 async def test_head_is_counted_as_head(alice: User) -> None:
     labels = {
         "http_request_method": "HEAD",

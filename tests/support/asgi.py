@@ -1,6 +1,7 @@
 """Calls an application without a server: for what a proper server would not pass on."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,10 @@ class Answer(NamedTuple):
     def header(self, name: str) -> str | None:
         """Return the first value of a header."""
         return next((value.decode() for each, value in self.headers if each == name.lower().encode()), None)
+
+    def json(self) -> Any:
+        """Return the decoded body."""
+        return json.loads(self.body)
 
 
 async def call(

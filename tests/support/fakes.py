@@ -1,6 +1,6 @@
 """The data layer in memory, for tests without PostgreSQL; mypy compares it with the service's protocols."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,14 @@ from backend.services.repositories import (
     UserRepositoryProtocol,
 )
 from backend.services.task_service import TaskService
+from tests.support.asgi import Answer, call
 from tests.support.service import SECRET
+from tests.support.tokens import claims, hs256
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["FakeConnection", "FakeRepository", "app_on", "service_on", "stored"]
+__all__ = ["FakeConnection", "FakeRepository", "app_on", "send", "service_on", "stored"]
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -153,3 +155,31 @@ def app_on(repository: FakeRepository, **settings: Any) -> FastAPI:
     app = create_app(Settings(better_auth_secret=SECRET, **settings))
     app.state.task_service = service_on(repository)
     return app
+
+
+async def send(
+    repository: FakeRepository,
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+) -> Answer:
+    """Send a request of alice, with a JSON body, to the application on a fake.
+
+    Args:
+        repository: The fake.
+        method: HTTP method.
+        path: The path as the server decodes it.
+        query: The query as sent.
+        headers: Additional headers, or others instead of those of alice.
+        body: The body.
+    """
+    alice = {
+        "Authorization": f"Bearer {hs256(SECRET, claims(sub='alice'))}",
+        "Content-Type": "application/json",
+    }
+    return await call(
+        app_on(repository), method, path, alice | dict(headers or {}), body, query_string=query.encode()
+    )
