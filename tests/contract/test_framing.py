@@ -31,8 +31,3 @@ async def test_request_has_the_same_responses_byte_by_byte(
     raw = written(service, request_)
     received = await exchange_all(service.url, [raw[place : place + 1] for place in range(len(raw))])
     assert statuses_of(received) == expected_of(request_)
-
-
-def test_table_has_at_least_sixty_requests() -> None:
-    names = [request.name for request in RAW_REQUESTS]
-    assert len(names) == len(set(names)) >= 60

@@ -6,7 +6,6 @@ import pytest
 
 from backend.config import Settings
 from backend.main import create_app
-from backend.platform.observability.metrics import REGISTRY
 from tests.support.raw_http import exchange
 from tests.support.routes import endpoints
 from tests.support.service import RunningService, User
@@ -58,15 +57,3 @@ async def test_a_task_that_is_missing_is_404(alice: User) -> None:
     assert (answer.status_code, answer.content) == (404, b"")
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["content-length"]) > 0
-
-
-async def test_head_is_counted_as_head(alice: User) -> None:
-    labels = {
-        "http_request_method": "HEAD",
-        "http_route": "/api/{user_id}/tasks",
-        "http_response_status_code": "200",
-    }
-    name = "http_server_request_duration_seconds_count"
-    before = REGISTRY.get_sample_value(name, labels) or 0
-    assert (await alice.client.head(alice.tasks)).status_code == 200
-    assert REGISTRY.get_sample_value(name, labels) == before + 1

@@ -13,7 +13,7 @@ from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.database import Database
-from backend.platform.postgres.dsn import check_dsns, parse_dsn
+from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.statement import Connection
 from tests.support.service import running_service, service_settings
@@ -203,34 +203,6 @@ async def test_modes_with_a_root_certificate(database_url: str, tmp_path: Path) 
         assert not await connects(f"sslmode=verify-full&sslrootcert={right}")  # its name is localhost
         assert not await connects(f"sslmode=require&sslrootcert={wrong}")
         assert not await connects(f"sslmode=verify-ca&sslrootcert={wrong}")
-
-
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("sslmode=verify-full", "sslmode=verify-full needs a root certificate; add sslrootcert=system"),
-        ("sslmode=verify-ca", "sslmode=verify-ca needs a root certificate"),
-        ("sslmode=require&sslrootcert=/nowhere/ca.crt", "sslrootcert /nowhere/ca.crt cannot be read"),
-        ("sslmode=verify-ca&sslrootcert={file}", "sslrootcert {file} cannot be used"),
-        ("sslcert=/nowhere/client.crt", "sslcert /nowhere/client.crt cannot be read"),
-        ("sslcert={file}&sslkey=/nowhere/client.key", "sslkey /nowhere/client.key cannot be read"),
-        ("sslcert={file}&sslkey={file}", "sslcert {file} cannot be used with its sslkey and sslpassword"),
-        ("sslmode=require&sslrootcert={pem}&sslcrl=/nowhere", "sslcrl /nowhere cannot be read"),
-        ("sslmode=require&sslrootcert={pem}&sslcrldir=/nowhere", "sslcrldir /nowhere is not a directory"),
-    ],
-)
-async def test_unusable_certificate_files_are_rejected(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, query: str, sentence: str
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    async with tls_proxy(tmp_path / "unused", tmp_path):
-        files = {"file": tmp_path / "empty.pem", "pem": tmp_path / "server.pem"}
-    files["file"].touch()
-    settings = service_settings(f"postgresql://u:hunter2@db/tasks?{query.format(**files)}")
-    with pytest.raises(ConfigurationError) as caught:
-        check_dsns(settings)
-    assert str(caught.value).startswith("DATABASE_URL: ")
-    assert sentence.format(**files) in str(caught.value)
 
 
 async def test_known_settings_match_pg_settings(database_url: str) -> None:

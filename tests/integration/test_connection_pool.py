@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from backend.platform.postgres import pool as pool_module
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.pool import ConnectionPool
@@ -44,52 +43,6 @@ async def server_process(pool: ConnectionPool) -> int:
         pool.release(connection)
 
 
-async def test_most_recently_used_connection_is_acquired_first(database_url: str) -> None:
-    async with pool_of(database_url) as pool:
-        first, second = await pool.acquire(), await pool.acquire()
-        pool.release(first)
-        pool.release(second)
-        assert await server_process(pool) == second.get_server_pid()
-        assert (pool.size, pool.idle_size) == (2, 2)
-
-
-async def test_idle_time_of_zero_keeps_connections_open(database_url: str) -> None:
-    async with pool_of(database_url, max_idle_seconds=0) as pool:
-        connection = await pool.acquire()
-        pool.release(connection)
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert (pool.idle_size, connection.is_closed()) == (1, False)
-
-
-async def test_acquire_times_out(database_url: str) -> None:
-    async with pool_of(database_url, max_size=1, timeout_seconds=0.1) as pool:
-        borrowed = await pool.acquire()
-        with pytest.raises(TimeoutError):
-            await pool.acquire()
-        pool.release(borrowed)
-        assert await server_process(pool) == borrowed.get_server_pid()
-
-
-async def test_failed_connect_releases_its_permit(database_url: str) -> None:
-    attempts = 0
-
-    async def connect() -> asyncpg.Connection[asyncpg.Record]:
-        nonlocal attempts
-        attempts += 1
-        if attempts <= 3:
-            raise ConnectionRefusedError
-        return await open_connection(parse_dsn(database_url), timeout_seconds=60)
-
-    pool = ConnectionPool(connect, max_size=1, max_idle_seconds=60, timeout_seconds=1)
-    for _ in range(3):
-        with pytest.raises(ConnectionRefusedError):
-            await pool.acquire()
-    assert pool.size == 0
-    await server_process(pool)
-    await pool.close()
-
-
 async def test_connection_closed_by_the_server_is_not_reused(database_url: str) -> None:
     async with pool_of(database_url) as pool:
         first, second = await pool.acquire(), await pool.acquire()
@@ -100,39 +53,6 @@ async def test_connection_closed_by_the_server_is_not_reused(database_url: str) 
         assert pool.idle_size == 0
         assert await server_process(pool) != killed
         pool.release(first)
-
-
-async def test_connection_lost_in_use_releases_its_permit(database_url: str) -> None:
-    async with pool_of(database_url, max_size=1) as pool:
-        broken = await pool.acquire()
-        broken.terminate()
-        pool.release(broken)
-        assert pool.idle_size == 0
-        await server_process(pool)
-        assert pool.size == 1
-
-
-async def test_idle_connections_are_closed(database_url: str) -> None:
-    async with pool_of(database_url, max_idle_seconds=0.2) as pool:
-        first, second = await pool.acquire(), await pool.acquire()
-        pool.release(first)
-        await asyncio.sleep(0.1)
-        pool.release(second)
-        await until_size_is(1, pool)
-        assert first.is_closed()
-        assert not second.is_closed()
-        await until_size_is(0, pool)
-        assert second.is_closed()
-
-
-async def test_old_connections_are_replaced(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with pool_of(database_url) as pool:
-        before = await server_process(pool)
-        assert await server_process(pool) == before
-        monkeypatch.setattr(pool_module, "_MAX_AGE_SECONDS", 0.0)
-        await server_process(pool)
-        assert pool.size == 0
-        assert await server_process(pool) != before
 
 
 async def test_cancelled_statement_ends_before_its_connection_is_reused(database_url: str) -> None:

@@ -11,10 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 import httpx
-import pytest
-from typer.testing import CliRunner
 
-from backend.cli import app
 from tests.support.waiting import poll_until, scaled
 from tests.support.workers import free_port
 
@@ -86,11 +83,3 @@ async def test_debugger_can_attach(tmp_path: Path, database_url: str) -> None:
         greeting = await asyncio.wait_for(reader.readuntil(b"}"), scaled(10))
         assert b"Content-Length" in greeting  # the Debug Adapter Protocol's first event
         writer.close()
-
-
-def test_reload_is_rejected_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENVIRONMENT", "production")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1/tasks")
-    monkeypatch.setenv("BETTER_AUTH_SECRET", "0123456789abcdef" * 2)
-    result = CliRunner().invoke(app, ["dev", "--reload"])
-    assert "use `task-service serve`" in str(result.exception)

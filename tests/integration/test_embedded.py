@@ -161,15 +161,6 @@ async def test_error_of_a_failed_start_names_the_log_file(postgres_folder: Path)
             pass
 
 
-async def test_error_of_missing_binaries_names_the_remedy(
-    postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cluster_layout, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigurationError, match="set DATABASE_URL"):
-        async with embedded_postgres(postgres_folder / "none"):
-            pass
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to switch to another user")
 async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_layout, "_ROOT_DIR", postgres_folder / "strict-root")
@@ -209,34 +200,3 @@ async def test_server_gets_no_libpq_variable(postgres_folder: Path, monkeypatch:
 async def test_url_is_valid_for_any_directory_name(postgres_folder: Path) -> None:
     async with embedded_postgres(postgres_folder / "R&D 50% #?,:'\"\\$x`y`\n") as url:
         assert await answers(url)
-
-
-async def test_file_in_place_of_a_directory_is_a_configuration_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for data_dir in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
-        with pytest.raises(ConfigurationError, match="DATA_DIR") as refusal:
-            async with embedded_postgres(data_dir):
-                pass
-        assert "\n" not in str(refusal.value)
-
-
-async def test_symbolic_link_to_another_directory_is_not_followed(
-    tmp_path: Path, postgres_folder: Path
-) -> None:
-    folder = postgres_folder / "linked"
-    folder.mkdir()
-    (folder / "postgres").symlink_to(tmp_path)
-    with pytest.raises(ConfigurationError, match="is not a directory"):
-        async with embedded_postgres(folder):
-            pass
-    assert not (tmp_path / "PG_VERSION").exists()
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-async def test_directory_of_another_user_is_a_configuration_error(postgres_folder: Path) -> None:
-    folder = postgres_folder / "foreign"
-    (folder / "postgres").mkdir(parents=True)
-    os.chown(folder / "postgres", 12345, 12345)
-    with pytest.raises(ConfigurationError, match="belongs to another user"):
-        async with embedded_postgres(folder):
-            pass

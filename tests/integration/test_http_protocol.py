@@ -5,14 +5,12 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
-from unittest.mock import Mock
 
 import httpx
 import pytest
 import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from backend.platform.server import http_protocol
 from backend.platform.server.http_protocol import MAX_HEADER_BYTES, BoundedHttpProtocol
@@ -129,24 +127,6 @@ async def test_a_large_body_is_no_large_head(connect: Connect) -> None:
     assert await reader.readexactly(len(body)) == body
 
 
-@pytest.mark.parametrize(
-    ("head", "status"),
-    [
-        (b"GET / HTTP/1.1\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\nHOST: a\r\n", 400),
-        (b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n", 200),
-        (b"GET / HTTP/1.1\r\nHost:\r\n", 200),
-        (b"GET / HTTP/1.0\r\n", 200),
-    ],
-)
-async def test_a_request_names_one_host(connect: Connect, head: bytes, status: int) -> None:
-    reader, writer = await connect()
-    writer.write(head + b"Connection: close\r\n\r\n")
-    assert (await reader.read()).startswith(b"HTTP/1.1 %d " % status)
-
-
 async def test_what_follows_a_request_without_a_host_is_not_served(connect: Connect) -> None:
     reader, writer = await connect()
     writer.write(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -180,16 +160,3 @@ def test_a_client_that_has_sent_its_end_is_answered() -> None:
 
     # On the loop of production: asyncio's own leaves the connection half open.
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in uvloop.run(ask(30)))
-
-
-async def test_nothing_is_written_to_a_client_that_is_gone() -> None:
-    config = uvicorn.Config(echo, http=BoundedHttpProtocol, lifespan="off", log_config=None)
-    config.load()
-    connection = BoundedHttpProtocol(config, ServerState(), {})
-    below = Mock(spec=asyncio.Transport)
-    below.get_extra_info.return_value = None
-    connection.connection_made(below)
-    connection.transport.write(b"late")
-    connection.connection_lost(ConnectionResetError())
-    await asyncio.sleep(0)
-    below.write.assert_not_called()

@@ -13,7 +13,6 @@ from backend.platform.auth import jwks_cache as keys_module
 from backend.platform.auth.jwks_cache import JWKSCache
 from backend.platform.auth.tokens import TokenVerifier
 from backend.platform.errors import InvalidToken, SigningKeysUnavailable
-from backend.platform.observability.metrics import REGISTRY
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import KeyPair, claims, key_pair
 from tests.support.waiting import poll_until, scaled, timeout
@@ -48,64 +47,6 @@ def _token(server: JwksServer, pair: KeyPair, **header: Any) -> str:
     return pair.token(claims(iss=server.url, aud=server.url), **header)
 
 
-async def test_a_new_key_is_fetched_when_its_first_token_comes(
-    verifier: TokenVerifier, server: JwksServer
-) -> None:
-    await verifier.verify(_token(server, OLD))
-    server.publish(OLD, NEW)
-    await verifier.verify(_token(server, NEW))
-    await verifier.verify(_token(server, OLD))
-    assert server.fetches == 2
-
-
-async def test_retired_key_is_removed_by_the_next_refresh(
-    verifier: TokenVerifier, server: JwksServer
-) -> None:
-    await verifier.start()
-    await verifier.verify(_token(server, OLD))
-    server.publish(NEW)
-    refreshed = server.fetches + 1
-    await poll_until(lambda: server.fetches >= refreshed and OLD.key_id not in _keys(verifier)._keys)
-    with pytest.raises(InvalidToken):
-        await verifier.verify(_token(server, OLD))
-    await verifier.verify(_token(server, NEW))
-
-
-async def test_an_empty_key_set_retires_all_keys(verifier: TokenVerifier, server: JwksServer) -> None:
-    await verifier.verify(_token(server, OLD))
-    server.publish()
-    for pair in (NEW, OLD):
-        with pytest.raises(InvalidToken):
-            await verifier.verify(_token(server, pair))
-
-
-async def test_a_hundred_concurrent_first_requests_cause_one_fetch(
-    verifier: TokenVerifier, server: JwksServer
-) -> None:
-    server.wait_for(arrived := asyncio.Event())
-    await verifier.start()
-    requests = [asyncio.create_task(verifier.verify(_token(server, OLD))) for _ in range(100)]
-    await server.asked.wait()
-    arrived.set()
-    assert {principal.user_id for principal in await asyncio.gather(*requests)} == {"user-1"}
-    assert server.fetches == 1
-
-
-async def test_disconnected_client_does_not_cancel_the_shared_fetch(
-    verifier: TokenVerifier, server: JwksServer
-) -> None:
-    server.wait_for(arrived := asyncio.Event())
-    first = asyncio.create_task(verifier.verify(_token(server, OLD)))
-    await server.asked.wait()
-    second = asyncio.create_task(verifier.verify(_token(server, OLD)))
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    arrived.set()
-    assert (await second).user_id == "user-1"
-    assert server.fetches == 1
-
-
 async def test_known_keys_remain_valid_during_an_outage(verifier: TokenVerifier, server: JwksServer) -> None:
     await verifier.start()
     await verifier.verify(_token(server, OLD))
@@ -120,35 +61,11 @@ async def test_known_keys_remain_valid_during_an_outage(verifier: TokenVerifier,
     assert await verifier.verify(_token(server, NEW))
 
 
-async def test_service_starts_without_key_server_and_recovers_with_the_first_response(
-    server: JwksServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keys_module, "_RETRY_SECONDS", 0.05)
-    await server.go()
-    verifier = _verifier(server, jwks_refresh_seconds=3600)
-    await verifier.start()
-    with pytest.raises(SigningKeysUnavailable):
-        await verifier.verify(_token(server, OLD))
-    assert _keys(verifier).last_success is None
-    await server.come()
-    await poll_until(lambda: _keys(verifier).last_success is not None)
-    assert await verifier.verify(_token(server, OLD))
-    await verifier.stop()
-
-
+# tests/unit/platform/auth/test_jwks_cache.py has the other bodies.
 BAD_ANSWERS: dict[str, Callable[[JwksServer], None]] = {
     "an error": lambda server: server.answer(b'{"keys":[]}', status=500),
-    "not found": lambda server: server.answer(b'{"keys":[]}', status=404),
     "a redirect": lambda server: server.answer(b"", status=302, headers=f"Location: {server.url}/there\r\n"),
-    "no body": lambda server: server.answer(b""),
-    "a web page": lambda server: server.answer(b"<html>"),
-    "a text": lambda server: server.answer(b'"keys"'),
-    "a list": lambda server: server.answer(b"[]"),
-    "no keys": lambda server: server.answer(b"{}"),
-    "keys that are no list": lambda server: server.answer(b'{"keys": {}}'),
-    "no usable key": lambda server: server.publish(OLD.jwk(alg="HS256")),
     "deep brackets": lambda server: server.answer(b"[" * 200_000),
-    "not UTF-8": lambda server: server.answer(b'{"keys": "\xff"}'),
     "compressed": lambda server: server.answer(
         gzip.compress(b'{"keys":[]}'), headers="Content-Encoding: gzip\r\n"
     ),
@@ -214,37 +131,3 @@ async def test_stop_during_a_fetch_leaves_no_task_running(server: JwksServer) ->
     await verifier.stop()
     assert not ours & {task.get_name() for task in asyncio.all_tasks()}
     assert _keys(verifier)._client._client.is_closed
-
-
-async def test_fetches_are_counted_by_outcome_and_the_last_success_has_its_time(
-    verifier: TokenVerifier, server: JwksServer
-) -> None:
-    def counted(outcome: str) -> float:
-        return REGISTRY.get_sample_value("auth_key_set_refreshes_total", {"outcome": outcome}) or 0.0
-
-    def last_success() -> float:
-        return REGISTRY.get_sample_value("auth_key_set_last_success_timestamp_seconds") or 0.0
-
-    succeeded, failed = counted("success"), counted("failure")
-    begun = time.time()
-    await verifier.verify(_token(server, OLD))
-    assert begun <= last_success() <= time.time()
-    noted = last_success()
-    await server.go()
-    with pytest.raises(InvalidToken):
-        await verifier.verify(_token(server, NEW))
-    assert (counted("success") - succeeded, counted("failure") - failed) == (1, 1)
-    assert last_success() == noted
-
-
-async def test_a_revoked_key_makes_remembered_tokens_bad() -> None:
-    old, new = key_pair("EdDSA"), key_pair("EdDSA")
-    async with running_jwks_server(old) as server:
-        verifier = TokenVerifier(Settings(better_auth_url=server.url))
-        payload = claims(iss=server.url, aud=server.url)
-        await verifier.verify(old.token(payload))
-        server.publish(new)
-        await verifier.verify(new.token(payload))  # its unknown key makes us fetch the set
-        with pytest.raises(InvalidToken):
-            await verifier.verify(old.token(payload))
-        await verifier.stop()

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
-from backend.platform.postgres.migration import migrate, migration_config
+from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.schema import SchemaState
 from backend.platform.postgres.schema_inspection import inspect_schema_at
 
@@ -139,13 +138,6 @@ async def test_database_that_is_ahead_is_not_changed(database_url: str) -> None:
     assert "ahead" in await migrate(database_url, SCHEMA)
     schema = await inspect_schema_at(database_url, SCHEMA)
     assert (schema.revision, schema.state, schema.defect) == ("of-a-later-release", SchemaState.AHEAD, None)
-
-
-def test_revisions_match_those_of_alembic() -> None:
-    scripts = ScriptDirectory.from_config(migration_config(SCHEMA))
-    assert scripts.get_heads() == [SCHEMA.head_revision]
-    known = {script.revision for script in scripts.walk_revisions()}
-    assert {SCHEMA.state(each) for each in known - {SCHEMA.head_revision}} == {SchemaState.BEHIND}
 
 
 async def test_state_of_other_databases(empty_database_url: str) -> None:

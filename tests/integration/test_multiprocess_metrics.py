@@ -123,47 +123,6 @@ def test_a_frozen_reader_delays_the_sums_of_a_dead_worker_and_loses_nothing(work
     assert not list(workers.directory.glob(f"counter_{worker.pid}.db"))
 
 
-def test_ends_of_workers_count_by_reason_from_zero(tmp_path: Path) -> None:
-    multiprocess_metrics.reset_multiproc_dir(tmp_path / "metrics", REASONS)
-    multiprocess_metrics.count_worker_exit(tmp_path / "metrics", "crash")
-    multiprocess_metrics.count_worker_exit(tmp_path / "metrics", "crash")
-    (exits,) = multiprocess_metrics.collect_multiprocess(tmp_path / "metrics")
-    assert exits.name == "gunicorn_worker_exits"
-    assert {sample.labels["reason"]: sample.value for sample in exits.samples} == {"crash": 2, "stopped": 0}
-
-
-def test_what_an_earlier_run_left_is_not_counted(tmp_path: Path) -> None:
-    directory = tmp_path / "metrics"
-    multiprocess_metrics.reset_multiproc_dir(directory, REASONS)
-    multiprocess_metrics.count_worker_exit(directory, "crash")
-    multiprocess_metrics.reset_multiproc_dir(directory, ())
-    assert multiprocess_metrics.collect_multiprocess(directory) == []
-
-
-def test_two_hundred_workers_leave_no_more_files_than_one(tmp_path: Path) -> None:
-    directory = tmp_path / "metrics"
-    multiprocess_metrics.reset_multiproc_dir(directory, REASONS)
-    # Process ids beyond any real one: workers that are surely gone.
-    first = 1 << 22
-    key = '["tasks_created", "tasks_created_total", {}, "Tasks created."]'
-    for process_id in range(first, first + 200):
-        values = multiprocess_metrics._open_values(str(directory / f"counter_{process_id}.db"))
-        values.write_value(key, 1.0, 0.0)
-        values.close()
-        multiprocess_metrics.mark_worker_dead(directory, process_id)
-    sums = {
-        metric.name: metric.samples[0].value
-        for metric in multiprocess_metrics.collect_multiprocess(directory)
-    }
-    assert sums["tasks_created"] == 200
-    assert len(list(directory.iterdir())) <= 4
-
-
-def test_without_a_shared_folder_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(multiprocess_metrics.DIRECTORY_VARIABLE, raising=False)
-    assert multiprocess_metrics.metrics_directory() is None
-
-
 def test_the_age_of_the_keys_is_that_of_the_live_worker_that_fetched_longest_ago(workers: Workers) -> None:
     name = "auth_key_set_last_success_timestamp_seconds"
     first = workers.start(1)

@@ -6,11 +6,8 @@ import sys
 from pathlib import Path
 
 import asyncpg
-import pytest
 from typer.testing import CliRunner
 
-from backend.cli import app
-from backend.platform.errors import ConfigurationError
 from tests.support.service import SECRET, RunningService
 
 COMMAND = Path(sys.executable).with_name("task-service")
@@ -46,17 +43,6 @@ async def test_second_seed_adds_only_missing_tasks(database_url: str) -> None:
     assert again == (0, "2 users with 205 tasks each; 0 tasks added\n")
     more = await run("seed", "--users=3", "--tasks=206", DATABASE_URL=database_url)
     assert more == (0, "3 users with 206 tasks each; 208 tasks added\n")
-
-
-def test_seed_without_faker_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setitem(sys.modules, "faker", None)
-    result = RUNNER.invoke(app, ["seed", "--users=1", "--tasks=1"])
-    assert isinstance(result.exception, ConfigurationError)
-    assert "needs Faker" in str(result.exception)
 
 
 async def test_load_test_shows_rate_latencies_and_no_errors(service: RunningService) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["SSL_REQUEST", "tls_proxy"]
+__all__ = ["SSL_REQUEST", "make_certificate", "tls_proxy"]
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
@@ -22,7 +22,7 @@ SSL_REQUEST = struct.pack("!II", 8, 80877103)
 async def tls_proxy(socket_path: Path, folder: Path) -> AsyncIterator[int]:
     """Listen on 127.0.0.1 and yield the port; a client that does not begin with TLS is refused."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_certificate(folder))
+    context.load_cert_chain(make_certificate(folder))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -53,7 +53,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         await writer.drain()
 
 
-def _certificate(folder: Path) -> Path:
+def make_certificate(folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)

@@ -113,3 +113,7 @@ def test_number_has_one_spelling(text: str) -> None:
     except ValidationError:
         return
     assert text in {str(number), f"-{number}"}  # -0 alone is the second
+
+
+def test_last_of_repeated_keys_applies() -> None:
+    assert TaskCreate.model_validate_json(b'{"title": "One", "title": "Two"}').title == "Two"

@@ -2,63 +2,43 @@
 
 import json
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from backend.config import Settings
 from backend.platform.auth.tokens import TokenVerifier
 from backend.platform.errors import InvalidToken
-from tests.support.tokens import ALGORITHMS, KeyPair, claims, hs256, key_pair, shared_key_pair
-
-
-class JwksServer:
-    """Responds to the key set's client without a socket; tests/integration has a real server."""
-
-    url = "http://frontend.example"
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.publish(*map(shared_key_pair, ALGORITHMS))
-
-    def publish(self, *keys: Any) -> None:
-        self._keys = [key.jwk() if isinstance(key, KeyPair) else key for key in keys]
-
-    def respond(self, request: httpx.Request) -> httpx.Response:
-        self.paths.append(request.url.path)
-        body = json.dumps({"keys": self._keys}).encode()
-        return httpx.Response(200, stream=httpx.ByteStream(body))
+from tests.support.mock_jwks import MockJwksServer
+from tests.support.tokens import ALGORITHMS, claims, hs256, key_pair, shared_key_pair
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> JwksServer:
-    server = JwksServer()
-    client = partial(httpx.AsyncClient, transport=httpx.MockTransport(server.respond))
-    monkeypatch.setattr(httpx, "AsyncClient", client)
+def server(monkeypatch: pytest.MonkeyPatch) -> MockJwksServer:
+    server = MockJwksServer(*map(shared_key_pair, ALGORITHMS))
+    server.install(monkeypatch)
     return server
 
 
 @pytest.fixture
-async def verifier(server: JwksServer) -> AsyncIterator[TokenVerifier]:
+async def verifier(server: MockJwksServer) -> AsyncIterator[TokenVerifier]:
     verifier = _verifier(server)
     yield verifier
     await verifier.stop()
 
 
-def _verifier(server: JwksServer, **settings: Any) -> TokenVerifier:
+def _verifier(server: MockJwksServer, **settings: Any) -> TokenVerifier:
     return TokenVerifier(Settings(**{"better_auth_url": server.url} | settings))
 
 
-def _claims(server: JwksServer, **changes: Any) -> dict[str, Any]:
+def _claims(server: MockJwksServer, **changes: Any) -> dict[str, Any]:
     return claims(**{"iss": server.url, "aud": server.url} | changes)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_token_of_each_algorithm_is_accepted(
-    verifier: TokenVerifier, server: JwksServer, algorithm: str
+    verifier: TokenVerifier, server: MockJwksServer, algorithm: str
 ) -> None:
     token = shared_key_pair(algorithm).token(_claims(server))
     assert (await verifier.verify(token)).user_id == "user-1"
@@ -66,7 +46,7 @@ async def test_a_token_of_each_algorithm_is_accepted(
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_token_of_another_key_is_refused(
-    verifier: TokenVerifier, server: JwksServer, algorithm: str
+    verifier: TokenVerifier, server: MockJwksServer, algorithm: str
 ) -> None:
     stranger, known = key_pair(algorithm), shared_key_pair(algorithm).key_id
     for key_id in (stranger.key_id, known, shared_key_pair("ES256").key_id, ..., None, "", 5, [known]):
@@ -76,7 +56,7 @@ async def test_a_token_of_another_key_is_refused(
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_the_token_does_not_choose_the_key_it_is_verified_with(
-    verifier: TokenVerifier, server: JwksServer, algorithm: str
+    verifier: TokenVerifier, server: MockJwksServer, algorithm: str
 ) -> None:
     stranger = key_pair(algorithm)
     with pytest.raises(InvalidToken):
@@ -93,7 +73,7 @@ async def test_the_token_does_not_choose_the_key_it_is_verified_with(
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("claimed", ["HS256", "none", "RS512", "ES384", *ALGORITHMS])
 async def test_the_algorithm_is_the_keys_not_the_tokens(
-    verifier: TokenVerifier, server: JwksServer, algorithm: str, claimed: str
+    verifier: TokenVerifier, server: MockJwksServer, algorithm: str, claimed: str
 ) -> None:
     token = shared_key_pair(algorithm).token(_claims(server), alg=claimed)
     if claimed == algorithm:
@@ -106,7 +86,7 @@ async def test_the_algorithm_is_the_keys_not_the_tokens(
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER], ids=["PEM", "DER"])
 async def test_a_public_key_is_no_shared_secret(
-    verifier: TokenVerifier, server: JwksServer, algorithm: str, encoding: Encoding
+    verifier: TokenVerifier, server: MockJwksServer, algorithm: str, encoding: Encoding
 ) -> None:
     pair = shared_key_pair(algorithm)
     for secret in (pair.bytes(encoding), json.dumps(pair.jwk()).encode()):
@@ -116,7 +96,7 @@ async def test_a_public_key_is_no_shared_secret(
                 await verifier.verify(forged)
 
 
-async def test_the_shared_secret_is_not_used_beside_a_key_set(server: JwksServer) -> None:
+async def test_the_shared_secret_is_not_used_beside_a_key_set(server: MockJwksServer) -> None:
     secret = "a shared secret of more than thirty-two characters"
     verifier = _verifier(server, better_auth_secret=secret)
     with pytest.raises(InvalidToken):
@@ -125,7 +105,7 @@ async def test_the_shared_secret_is_not_used_beside_a_key_set(server: JwksServer
 
 
 async def test_the_newer_name_of_the_algorithm_is_accepted(
-    verifier: TokenVerifier, server: JwksServer
+    verifier: TokenVerifier, server: MockJwksServer
 ) -> None:
     assert await verifier.verify(shared_key_pair("EdDSA").token(_claims(server), alg="Ed25519"))
 
@@ -143,21 +123,21 @@ async def test_the_newer_name_of_the_algorithm_is_accepted(
     ids=str,
 )
 async def test_a_token_for_or_of_somebody_else_is_refused(
-    verifier: TokenVerifier, server: JwksServer, changes: dict[str, Any]
+    verifier: TokenVerifier, server: MockJwksServer, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidToken):
         await verifier.verify(shared_key_pair("EdDSA").token(_claims(server, **changes)))
 
 
 async def test_a_cached_session_is_refused_though_its_key_is_ours(
-    verifier: TokenVerifier, server: JwksServer
+    verifier: TokenVerifier, server: MockJwksServer
 ) -> None:
     pair = shared_key_pair("EdDSA")
     with pytest.raises(InvalidToken):
         await verifier.verify(pair.token(_claims(server), typ="better-auth.session-cache+jwt"))
 
 
-async def test_several_issuers_and_audiences_are_accepted(server: JwksServer) -> None:
+async def test_several_issuers_and_audiences_are_accepted(server: MockJwksServer) -> None:
     verifier = _verifier(
         server,
         better_auth_issuers="https://a.example,https://b.example",
@@ -182,7 +162,7 @@ async def test_several_issuers_and_audiences_are_accepted(server: JwksServer) ->
     ],
 )
 async def test_the_address_of_the_frontend_is_read_as_the_frontend_reads_it(
-    server: JwksServer, suffix: str, path: str
+    server: MockJwksServer, suffix: str, path: str
 ) -> None:
     verifier = _verifier(server, better_auth_url=server.url + suffix)
     assert await verifier.verify(shared_key_pair("EdDSA").token(_claims(server)))
@@ -190,7 +170,7 @@ async def test_the_address_of_the_frontend_is_read_as_the_frontend_reads_it(
     await verifier.stop()
 
 
-async def test_the_key_set_may_be_elsewhere(server: JwksServer) -> None:
+async def test_the_key_set_may_be_elsewhere(server: MockJwksServer) -> None:
     verifier = _verifier(
         server,
         better_auth_url="https://App.example:443/api/auth",
@@ -202,7 +182,7 @@ async def test_the_key_set_may_be_elsewhere(server: JwksServer) -> None:
     await verifier.stop()
 
 
-async def test_keys_that_are_not_for_us_do_not_spoil_the_set(server: JwksServer) -> None:
+async def test_keys_that_are_not_for_us_do_not_spoil_the_set(server: MockJwksServer) -> None:
     good = shared_key_pair("ES256")
     junk: list[Any] = [
         None,

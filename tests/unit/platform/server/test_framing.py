@@ -250,3 +250,16 @@ def test_host_is_the_authority_of_an_absolute_target(target: bytes, host: bytes)
 def test_a_malformed_host_is_rejected(host: bytes) -> None:
     with pytest.raises(RejectedRequest):
         validate_request(b"GET", b"/", "1.1", [(b"host", host)])
+
+
+def test_table_has_at_least_sixty_different_requests() -> None:
+    names = [request.name for request in RAW_REQUESTS]
+    assert len(names) == len(set(names)) >= 60
+
+
+async def test_nothing_is_written_to_a_client_that_is_gone() -> None:
+    connection = Connection()
+    connection.protocol.transport.write(b"late")
+    connection.protocol.connection_lost(ConnectionResetError())
+    await asyncio.sleep(0)
+    assert connection.transport.written == b""
