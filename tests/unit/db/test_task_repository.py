@@ -1,7 +1,7 @@
 """The repository of tasks: which statement runs, with which values, and how rows become tasks."""
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, cast, override
 
 import pytest
 
@@ -25,9 +25,11 @@ class Row(tuple[Any, ...]):
 
     __slots__ = ()
 
+    @override
     def __getitem__(self, key: Any) -> Any:
-        names = {"is_match": -2, "window_exhausted": -1}
-        return super().__getitem__(names.get(key, key) if isinstance(key, str) else key)
+        return super().__getitem__(
+            {"is_match": -2, "window_exhausted": -1}[key] if isinstance(key, str) else key
+        )
 
 
 class FakeDatabase:

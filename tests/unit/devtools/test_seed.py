@@ -1,6 +1,7 @@
 """Example data: the same in every run, and only what is missing is added."""
 
 import sys
+from typing import override
 
 import pytest
 
@@ -19,6 +20,7 @@ class RecordingRepository(FakeRepository):
         super().__init__(row_count=row_count)
         self.created: list[tuple[str, TaskCreate]] = []
 
+    @override
     async def create(
         self, _user: str, new: TaskCreate, connection: Connection | None = None
     ) -> VersionedTask:

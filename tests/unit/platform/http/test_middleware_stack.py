@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Never
+from typing import Never, override
 
 import pytest
 from structlog.testing import capture_logs
@@ -30,7 +30,8 @@ SENT_BY_BROWSERS = (
 class BrokenRepository(FakeRepository):
     """Fails unexpectedly."""
 
-    async def list(self, *_arguments: object) -> Never:  # type: ignore[override]  # it never returns
+    @override
+    async def list(self, *_arguments: object) -> Never:
         raise RuntimeError("the secret of the database")
 
 

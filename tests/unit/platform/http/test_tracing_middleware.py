@@ -1,6 +1,7 @@
 """Spans of requests: attributes of OpenTelemetry's HTTP conventions, status, and the caller's sampling decision."""
 
 from collections.abc import Callable, Iterator
+from typing import override
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -24,6 +25,7 @@ type Spans = Callable[[], dict[str, ReadableSpan]]
 class BrokenRepository(FakeRepository):
     """Fails unexpectedly."""
 
+    @override
     async def get(self, _user: str, _task_id: int) -> None:
         raise RuntimeError(MARKER)
 
