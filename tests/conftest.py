@@ -26,7 +26,7 @@ calibrate()
 share_tls_contexts()
 
 
-pytest_plugins = ["tests.support.run_guard"]
+pytest_plugins = ["tests.support.failure_report", "tests.support.run_guard"]
 
 
 def pytest_report_header() -> str:

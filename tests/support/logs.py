@@ -18,10 +18,11 @@ def restored_logging() -> Iterator[None]:
     """Undo `configure_logging` when the block ends."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    configuration = structlog.get_config()
     try:
         yield
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**configuration)
         reset_access_log()
         root.handlers[:] = handlers
         root.setLevel(level)

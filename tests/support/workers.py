@@ -18,6 +18,7 @@ from prometheus_client.samples import Sample
 
 from backend.config import Settings
 from backend.devtools.development_token import make_token
+from tests.support.failure_report import log_files
 from tests.support.service import SECRET
 from tests.support.waiting import poll_until, scaled
 
@@ -128,6 +129,7 @@ async def run_workers(
         **{name.upper(): str(value) for name, value in settings.items()},
     }
     log = folder / "log"
+    log_files.add(log)
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(_SERVE if through_command else _GUNICORN),
