@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from backend import cli
+from backend import cli, main
 from backend.cli import app
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.rollout import MigrationFailed, SchemaWaitTimeout
+from tests.support.logs import restored_logging
 
 RUNNER = CliRunner()
 URL = "postgresql://alice:hun/ter2@db.example.com/tasks?sslmode=require"
@@ -97,3 +98,17 @@ def test_expected_error_ends_with_its_exit_code_and_one_sentence(
 def test_wait_for_schema_does_not_wait_for_the_embedded_database() -> None:
     result = RUNNER.invoke(app, ["wait-for-schema"])  # `serve` migrates that one
     assert (result.exit_code, result.output) == (0, "")
+
+
+def test_server_that_imports_the_application_ends_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", URL)
+    with restored_logging(), pytest.raises(SystemExit) as end:
+        _ = main.app
+    assert (end.value.code, capsys.readouterr().err) == (2, f"task-service: DATABASE_URL {SENTENCE}\n")
+
+
+def test_module_of_the_application_has_no_other_lazy_attribute() -> None:
+    with pytest.raises(AttributeError, match="application"):
+        _ = main.application
