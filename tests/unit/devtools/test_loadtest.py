@@ -4,11 +4,13 @@ import json
 from collections import Counter
 from itertools import count
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from rich.console import Console
 
+from backend.devtools import loadtest
 from backend.devtools.loadtest import _Report, _run_client
 
 
@@ -38,7 +40,7 @@ class FakeService:
 
 async def run_for(monkeypatch: pytest.MonkeyPatch, requests: int, respond: Any) -> _Report:
     clock = count()
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock) / 10)
+    monkeypatch.setattr(loadtest, "time", Mock(perf_counter=lambda: next(clock) / 10))
     report = _Report(started=0)
     async with httpx.AsyncClient(base_url="http://service", transport=httpx.MockTransport(respond)) as client:
         await _run_client(client, requests * 3 / 10, report)  # the clock is read three times for each request
@@ -75,7 +77,7 @@ async def test_failed_connection_is_counted_by_type(monkeypatch: pytest.MonkeyPa
 
 
 def test_table_has_rate_and_percentiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.perf_counter", lambda: 10.0)
+    monkeypatch.setattr(loadtest, "time", Mock(perf_counter=lambda: 10.0))
     report = _Report(started=0, latencies=[number / 1000 for number in range(1, 101)])
     row = text_of(report).splitlines()[-2]
     assert [cell.strip() for cell in row.strip("│").split("│")] == [

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.platform.observability import otel_variables, tracing
@@ -44,17 +45,17 @@ INVALID = [
 
 @pytest.mark.parametrize(("name", "value"), INVALID)
 def test_an_invalid_variable_is_reported_and_does_not_stop_tracing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv(name, value)
-    shutdown = tracing.configure_tracing(Settings(better_auth_secret="x" * 32))
-    assert tracing.request_tracer() is not None
-    shutdown()
+    with capture_logs() as entries:
+        shutdown = tracing.configure_tracing(Settings(better_auth_secret="x" * 32))
+        assert tracing.request_tracer() is not None
+        shutdown()
     assert name not in os.environ
-    output = capsys.readouterr().out
-    assert name in output
-    assert "hunter2" not in output
+    assert [entry["variable"] for entry in entries] == [name]
+    assert "hunter2" not in f"{entries} {caplog.text}"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import asyncpg
 import pytest
@@ -45,7 +46,7 @@ class Steps:
         self.calls = 0
         monkeypatch.setattr(rollout, "migrate", self.run)
         monkeypatch.setattr(rollout, "inspect_schema_at", self.run)
-        monkeypatch.setattr("time.monotonic", lambda: asyncio.get_running_loop().time())
+        monkeypatch.setattr(rollout, "time", Mock(monotonic=asyncio.get_running_loop().time))
 
     async def run(self, *_arguments: Any, **_options: Any) -> Any:
         self.calls += 1
