@@ -63,7 +63,7 @@ def test_patch_applies_and_every_check_passes(tmp_path: Path, name: str) -> None
         clone,
         *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"),
         *("tests/integration/test_migrations.py", "tests/integration/test_grants.py"),
-        *("tests/contract/test_openapi.py", "tests/architecture", *tests),
+        *("tests/unit/platform/http/test_openapi.py", "tests/architecture", *tests),
     )
     assert "failed" not in said
     assert int(re.findall(r"(\d+) passed", said)[-1]) > 100

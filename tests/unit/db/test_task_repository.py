@@ -128,7 +128,7 @@ async def test_create_writes_every_field_and_is_never_repeated() -> None:
     database = FakeDatabase([(*ROW, 1)])
     new = TaskCreate(title="Milk", completed=True)
     assert await repository_on(database).create("alice", new) == VersionedTask(TASK, 1)
-    assert database.values == [{"user_id": "alice", "title": "Milk", "description": None, "completed": True}]
+    assert database.values == [{"user_id": "alice", **new.model_dump()}]
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,9 @@ async def test_missing_title_is_reported() -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 async def test_update_without_a_field_is_reported(method: str) -> None:
-    expected = {"pointer": "/body", "detail": "must have at least one of title, description, completed"}
-    assert errors_of(await send_body(method, b"{}")) == [expected]
+    (error,) = errors_of(await send_body(method, b"{}"))
+    assert error["pointer"] == "/body"
+    assert error["detail"].startswith("must have at least one of title, description, completed")
 
 
 async def test_all_errors_of_a_body_are_reported_together() -> None:
