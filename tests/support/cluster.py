@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,38 +45,25 @@ def require_cluster() -> None:
 
 def kubectl(*arguments: str, text: str | None = None, check: bool = True) -> str:
     """Run kubectl and return its output; `text` is its input. Its time-out is stretched."""
-    result = subprocess.run(
-        ["kubectl", *_stretched_timeout(arguments)],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=stretched(600),
-    )
+    result = _run("kubectl", *arguments, text=text)
     assert not check or result.returncode == 0, f"kubectl {' '.join(arguments)}: {result.stderr}"
     return result.stdout
 
 
-def _stretched_timeout(arguments: Iterable[str]) -> list[str]:
-    return [
-        f"--timeout={stretched(float(argument[10:-1])):.0f}s"
-        if argument.startswith("--timeout=")
-        else argument
-        for argument in arguments
+def _run(*command: str, text: str | None = None) -> "subprocess.CompletedProcess[str]":
+    stretched_command = [
+        f"--timeout={stretched(float(part[10:-1])):.0f}s" if part.startswith("--timeout=") else part
+        for part in command
     ]
+    return subprocess.run(
+        stretched_command, input=text, capture_output=True, text=True, check=False, timeout=stretched(600)
+    )
 
 
 def registry() -> str:
     """Return the cluster's local registry, as KEP-1755 has it announced."""
-    data = kubectl(
-        "-n",
-        "kube-public",
-        "get",
-        "configmap",
-        "local-registry-hosting",
-        "-o",
-        "jsonpath={.data.localRegistryHosting\\.v1}",
-    )
+    path = "jsonpath={.data.localRegistryHosting\\.v1}"
+    data = kubectl("-n", "kube-public", "get", "configmap", "local-registry-hosting", "-o", path)
     host: str = yaml.safe_load(data)["host"]
     return host
 
@@ -230,13 +217,7 @@ class Namespace:
 
     def helm(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run helm in the namespace. Its time-out is stretched."""
-        result = subprocess.run(
-            [self.helm_program, f"--namespace={self.name}", *_stretched_timeout(arguments)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=stretched(600),
-        )
+        result = _run(self.helm_program, f"--namespace={self.name}", *arguments)
         assert not check or result.returncode == 0, result.stdout + result.stderr
         return result
 
