@@ -27,7 +27,7 @@ async def test_overload_is_measured(environment: Environment, capsys: pytest.Cap
         r"^half load: [\d,]+ of [\d,]+ responses/s, p50 [\d.]+ ms, p99 [\d.]+ ms", output, re.MULTILINE
     )
     assert re.search(
-        r"^3000 clients, medians: \d\.\d\d of the maximum .*, recovered \d\.\d s after", output, re.MULTILINE
+        r"^3000 clients, medians: [\d.]+ of the maximum .*, recovered [\d.]+ s after", output, re.MULTILINE
     )
     quiet = re.search(r"^other users with the noisy user: .*statuses \{200: (\d+)\}$", output, re.MULTILINE)
     assert quiet is not None
