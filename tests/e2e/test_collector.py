@@ -56,6 +56,7 @@ async def test_last_spans_arrive_and_a_collector_that_is_gone_costs_nothing(
     assert tags["k8s.namespace.name"] == namespace.name
     assert tags["k8s.pod.name"].startswith("demo-task-service-")
 
+    wait_until(lambda: namespace.call(service)[0] == 200, 60, what="the new pod serves")
     kubectl("-n", namespace.outside, "scale", "deployment/jaeger", "--replicas=0")
     async with namespace.load() as load:
         await asyncio.sleep(10)
