@@ -17,7 +17,7 @@ from backend.config import Settings
 from backend.devtools.development_token import make_token
 from backend.main import create_app
 from backend.platform.server.http_protocol import BoundedHttpProtocol
-from tests.support.waiting import scaled
+from tests.support.waiting import scaled, stretched
 
 __all__ = ["SECRET", "RunningService", "User", "running_service", "service_settings"]
 
@@ -31,6 +31,9 @@ def service_settings(database_url: str, **overrides: Any) -> Settings:
         "better_auth_secret": SECRET,
         "database_pool_prewarm_size": 0,
         "database_pool_max_size": 8,
+        # A slow machine must not reach the limits for overload.
+        "database_pool_acquire_timeout_seconds": min(60, stretched(1.5)),
+        "max_concurrent_requests_per_user": 100,
     }
     return Settings(**(values | overrides))
 
@@ -111,6 +114,7 @@ async def running_service(
                 access_log=False,
                 root_path=root_path,
                 timeout_graceful_shutdown=2,
+                timeout_keep_alive=round(scaled(5)),
             )
         )
         # A test ends its service itself; the signals are pytest's.
