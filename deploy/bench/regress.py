@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +21,7 @@ _ATTEMPTS = 4
 
 _ROUTES = ("list", "get", "create", "complete")
 _ROOT = Path(__file__).parents[2]
+_LOCK = "requirements.lock"
 
 
 def slower(figures: Figures) -> dict[str, float]:
@@ -43,7 +45,8 @@ async def regress(base: str) -> int:
         if root is None:
             sys.stdout.write(f"bench: there is no commit {base} here (first commit, or a shallow clone)\n")
             return 0
-        variants = [Variant("base", root=root), Variant("ours")]
+        python = await _interpreter(root, environment.folder / "venv")
+        variants = [Variant("base", root=root, python=python), Variant("ours")]
         routes = list(_ROUTES)
         for _attempt in range(_ATTEMPTS):
             figures = await compare(
@@ -74,8 +77,26 @@ async def _worktree(commit: str, folder: Path) -> AsyncIterator[Path | None]:
         await _git("worktree", "remove", "--force", str(folder))
 
 
+async def _interpreter(root: Path, folder: Path) -> str:
+    """Return the path of a Python with the dependencies of a checkout, in a virtual environment if they differ from ours."""
+    if (root / _LOCK).read_bytes() == (_ROOT / _LOCK).read_bytes():
+        return sys.executable
+    uv = shutil.which("uv") or str(_ROOT / ".uv" / "bin" / "uv")  # where make installs it
+    python = str(folder / "bin" / "python")
+    for command in (
+        ("venv", "--quiet", "--python", sys.executable, str(folder)),
+        ("pip", "sync", "--quiet", "--require-hashes", "--python", python, str(root / _LOCK)),
+        ("pip", "install", "--quiet", "--no-deps", "--python", python, str(root)),
+    ):
+        if await _run(uv, *command):
+            raise RuntimeError(f"uv {command[0]} failed")
+    return python
+
+
 async def _git(*arguments: str) -> int:
-    process = await asyncio.create_subprocess_exec(
-        "git", "-C", str(_ROOT), *arguments, stdout=asyncio.subprocess.DEVNULL
-    )
+    return await _run("git", "-C", str(_ROOT), *arguments)
+
+
+async def _run(*command: str) -> int:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
     return await process.wait()

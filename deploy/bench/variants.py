@@ -42,6 +42,7 @@ class Variant:
         token: Algorithm of the tokens that it accepts.
         environment: Environment variables besides the common ones.
         root: Directory of the checkout.
+        python: Path of the interpreter.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Variant:
     token: str = "HS256"  # noqa: S105 - the name of an algorithm
     environment: Mapping[str, str] = field(default_factory=dict)
     root: Path = _ROOT
+    python: str = sys.executable
 
 
 VARIANTS = (
@@ -140,7 +142,7 @@ async def run_server(
         arguments = ["uvicorn", module, "--no-access-log", "--port", str(port), "--log-level", "warning"]
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", *arguments),
+            *(variant.python, "-m", *arguments),
             cwd=variant.root,
             env={
                 **os.environ,
