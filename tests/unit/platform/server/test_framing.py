@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from backend.platform.server import http_protocol
 from backend.platform.server.http_protocol import BoundedHttpProtocol
 from backend.platform.server.request_validation import RejectedRequest, validate_request
+from tests.support.fast_paths import set_fast_paths
 from tests.support.raw_http import statuses_of
 from tests.support.raw_requests import RAW_REQUESTS, RawRequest
 
@@ -257,7 +258,8 @@ def test_table_has_at_least_sixty_different_requests() -> None:
     assert len(names) == len(set(names)) >= 60
 
 
-async def test_nothing_is_written_to_a_client_that_is_gone() -> None:
+async def test_nothing_is_written_to_a_client_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_fast_paths(monkeypatch, "write_coalescing")
     connection = Connection()
     connection.protocol.transport.write(b"late")
     connection.protocol.connection_lost(ConnectionResetError())
