@@ -135,7 +135,7 @@ def test_down_and_up_again_keeps_the_tasks(deployment: Deployment) -> None:
     assert deployment.client.get(f"/api/alice/tasks/{created['id']}").json() == created
 
 
-def test_while_the_database_is_away_answers_are_503_and_afterwards_all_is_well(
+def test_requests_get_503_while_the_database_is_stopped_and_succeed_afterwards(
     deployment: Deployment,
 ) -> None:
     deployment.compose("stop", "db")

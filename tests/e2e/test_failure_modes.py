@@ -1,4 +1,4 @@
-"""The database goes, its connections are cut, a node is emptied, workers hang and die: what users see of it."""
+"""The responses that clients get while the database is stopped, its connections are cut, a node is drained, and workers hang or die."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ def scale_database(namespace: Namespace, replicas: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def database_away(namespace: Namespace) -> AsyncIterator[None]:
+async def database_stopped(namespace: Namespace) -> AsyncIterator[None]:
     await asyncio.to_thread(scale_database, namespace, 0)
     try:
         yield
@@ -65,13 +65,24 @@ async def database_away(namespace: Namespace) -> AsyncIterator[None]:
         await asyncio.to_thread(scale_database, namespace, 1)
 
 
+@contextlib.asynccontextmanager
+async def drained(node: str, *, timeout_seconds: int) -> AsyncIterator[None]:
+    """Evict the pods of a node, and let it take pods again at the end."""
+    options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", f"--timeout={timeout_seconds}s")
+    try:
+        await asyncio.to_thread(kubectl, "drain", node, *options)
+        yield
+    finally:
+        await asyncio.to_thread(kubectl, "uncordon", node)
+
+
 @pytest.mark.serial
-async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None:
+async def test_stopped_database_is_503_and_restarts_no_pod(demo: Namespace) -> None:
     await asyncio.to_thread(
         demo.upgrade, "demo", "database.readiness=off", "config.DATABASE_POOL_ACQUIRE_TIMEOUT_SECONDS=1.5"
     )
     async with demo.load(clients=12) as load:
-        async with database_away(demo):
+        async with database_stopped(demo):
             await asyncio.sleep(OUTAGE_SECONDS)
         returned = perf_counter()
         service = f"http://demo-task-service.{demo.name}/api/alice/tasks"
@@ -79,7 +90,7 @@ async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None
         recovery = perf_counter() - returned
         await asyncio.sleep(2)
         seen = await load.end()
-    print(f"database away for {OUTAGE_SECONDS:.0f} s: well again after {recovery:.1f} s: {seen.figures()}")
+    print(f"database stopped for {OUTAGE_SECONDS:.0f} s: recovered after {recovery:.1f} s: {seen.figures()}")
     assert seen.lost == []
     assert set(seen.statuses) == {200, 201, 503}
     # The slowest were at a statement when the database went without a word.
@@ -93,22 +104,11 @@ async def test_database_away_is_503_and_restarts_nobody(demo: Namespace) -> None
 async def test_strict_readiness_takes_pods_out_and_still_lets_nodes_be_emptied(demo: Namespace) -> None:
     await asyncio.to_thread(demo.upgrade, "demo", "database.readiness=strict")
     emptied = other_node(demo)
-    async with database_away(demo):
+    async with database_stopped(demo):
         await asyncio.to_thread(wait_until, lambda: ready(demo) == 0, 40, what="every pod is unready")
         started = perf_counter()
-        try:
-            await asyncio.to_thread(
-                kubectl,
-                "drain",
-                emptied,
-                "--ignore-daemonsets",
-                "--delete-emptydir-data",
-                "--force",
-                "--timeout=60s",
-            )
-        finally:
-            await asyncio.to_thread(kubectl, "uncordon", emptied)
-        print(f"drain with every pod unready: {perf_counter() - started:.0f} s")
+        async with drained(emptied, timeout_seconds=60):
+            print(f"drain with every pod unready: {perf_counter() - started:.0f} s")
     await asyncio.to_thread(wait_until, lambda: ready(demo) == 2, 60, what="every pod is ready again")
     assert restarts(demo) == 0
 
@@ -140,19 +140,8 @@ async def test_emptying_a_node_loses_nothing(demo: Namespace) -> None:
     emptied = other_node(demo)
     started = perf_counter()
     async with demo.load() as load:
-        try:
-            await asyncio.to_thread(
-                kubectl,
-                "drain",
-                emptied,
-                "--ignore-daemonsets",
-                "--delete-emptydir-data",
-                "--force",
-                "--timeout=120s",
-            )
+        async with drained(emptied, timeout_seconds=120):
             await asyncio.to_thread(demo.kubectl, "rollout", "status", "deployment/demo-task-service")
-        finally:
-            await asyncio.to_thread(kubectl, "uncordon", emptied)
         seen = await load.end()
     print(f"node emptied in {perf_counter() - started:.0f} s: {seen.figures()}")
     assert seen.lost == []
