@@ -23,7 +23,7 @@ __all__ = ["ClusterLayout", "cannot_use", "prepare_layout"]
 _SHELL_SAFE_PATH = re.compile(r"[A-Za-z0-9._/+@~=-]+")
 _SOCKET_NAME = "/.s.PGSQL.5432"
 _SOCKET_PATH_MAX_BYTES = 100  # the kernel's limit is 107
-_UNPRIVILEGED_USER = "nobody"
+_UNPRIVILEGED_USER = "nobody"  # the Unix account without permissions
 _ROOT_DIR = Path("/var/lib") / SERVICE_NAME
 """Parent of the data directories if the service runs as root and the server's user cannot enter the project."""
 

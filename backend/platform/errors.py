@@ -143,7 +143,7 @@ class ConcurrentUpdate(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """The database is away, full, or has no connection free in time. Nothing was written."""
+    """The database is unreachable or full, or no connection became free in time. Nothing was written."""
 
     code = "database-unavailable"
     title = "Database unavailable"

@@ -30,9 +30,9 @@ except OSError as error:
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
 
 from backend.platform.observability import multiprocess_metrics  # noqa: E402 - see above
-from backend.platform.observability.logging import build_logging_config  # noqa: E402
-from backend.platform.server.drain import drain_marker_path  # noqa: E402
-from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E402
+from backend.platform.observability.logging import build_logging_config  # noqa: E402 - see above
+from backend.platform.server.drain import drain_marker_path  # noqa: E402 - see above
+from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E402 - see above
 
 worker_class = "backend.platform.server.worker.GracefulUvicornWorker"
 workers = _settings.workers

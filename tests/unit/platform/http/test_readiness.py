@@ -124,5 +124,5 @@ async def test_probe_responds_with_the_reason(monkeypatch: pytest.MonkeyPatch) -
     checks.result = TimeoutError()
     not_ready = await call(app, "GET", "/readyz")
     assert (not_ready.status, not_ready.json()["reason"]) == (503, "the database does not answer")
-    # A database that is away restarts no pod.
+    # Liveness ignores the database: an outage must not restart pods.
     assert (await call(app, "GET", "/livez")).status == 200
