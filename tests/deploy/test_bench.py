@@ -1,9 +1,12 @@
 """The benchmark: every variant has the same responses, and the results are measured."""
 
+import asyncio
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,11 +16,11 @@ from backend.schemas.task import TaskResponse
 from backend.schemas.task_page import TaskPage
 from deploy.bench.accelerators import table_of_gains
 from deploy.bench.footprint import growth_per_million
-from deploy.bench.load import Sample
+from deploy.bench.load import Sample, measure, write_script
 from deploy.bench.regress import LIMIT, slower
 from deploy.bench.report import table
 from deploy.bench.runner import Environment, compare, prepare
-from deploy.bench.variants import VARIANTS, run_server
+from deploy.bench.variants import VARIANTS, Server, Variant, run_server
 
 BY_NAME = {variant.name: variant for variant in VARIANTS}
 TASKS = "/api/user-7/tasks"
@@ -122,6 +125,37 @@ async def test_every_variant_serves_every_route_under_load(environment: Environm
         assert all(sample.per_second > 0 for sample in samples)
         assert name == "pgbench" or all(20 < sample.cpu_microseconds < 1_000_000 for sample in samples)
     assert table(figures).count("| get |") == len(VARIANTS) + 1
+
+
+_SLOW_SERVER = """
+import asyncio
+async def respond(reader, writer):
+    while await reader.readuntil(b"\\r\\n\\r\\n"):
+        await asyncio.sleep(1.5)
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+async def main():
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("wrk") is None and os.environ.get("CI") != "true", reason="wrk is not installed"
+)
+async def test_measurement_lasts_until_a_request_has_ended(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _SLOW_SERVER, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        assert process.stdout is not None
+        server = Server(Variant("slow"), int(await process.stdout.readline()), process)
+        script = write_script(tmp_path, "slow", "get", ["token"])
+        assert (await measure(server, script, seconds=1, connections=1)).per_second > 0
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @pytest.mark.parametrize(("now", "is_slower"), [(100 * LIMIT + 1, True), (100 * LIMIT - 1, False)])
