@@ -87,6 +87,8 @@ def test_it_runs_restricted_under_any_user_and_logs_no_error(namespace: Namespac
     selector = "--selector=app.kubernetes.io/instance=anyone,app.kubernetes.io/component=api"
     text = namespace.logs(selector, until='"route":"/api/{user_id}/tasks"')
     events = [json.loads(line) for line in text.splitlines()]
+    # A slow machine can delay the first answer of the database.
+    events = [event for event in events if event["event"] != "not ready"]
     assert [event for event in events if event["level"] not in {"info", "debug"}] == []
     uninstall(namespace, "anyone")
 
