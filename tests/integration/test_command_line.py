@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 from backend.cli import app
 from backend.db.schema import SCHEMA
 from tests.support.waiting import timeout
-from tests.support.workers import free_port
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("task-service")
@@ -133,7 +132,7 @@ async def test_dev_fails_if_the_requested_port_is_taken(folder: Path, taken_port
 def test_serve_starts_and_reports_an_unreachable_database(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _program, arguments: started.append(arguments))
-    monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@127.0.0.1:{free_port()}/tasks")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/tasks")
     result = RUNNER.invoke(app, ["serve"])
     assert (result.exit_code, result.stderr) == (0, "task-service: the database does not answer yet\n")
     assert [arguments[1:3] for arguments in started] == [["-m", "gunicorn"]]

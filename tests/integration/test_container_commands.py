@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from backend.platform.server.drain import drain_marker_path
-from tests.support.workers import free_port
 
 
 def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -21,7 +20,7 @@ def test_draining_marks_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_probe_of_nothing_fails_in_one_line() -> None:
-    result = run("healthcheck", "/livez", OPS_PORT=str(free_port()), http_proxy="http://127.0.0.1:9")
+    result = run("healthcheck", "/livez", OPS_PORT="9", http_proxy="http://127.0.0.1:9")
     assert result.returncode == 1
     assert result.stderr.startswith("healthcheck: /livez does not respond: ")
     assert len(result.stderr.splitlines()) == 1

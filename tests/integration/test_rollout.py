@@ -20,7 +20,6 @@ from backend.platform.postgres.rollout import (
     wait_until_migrated,
 )
 from tests.support.waiting import scaled
-from tests.support.workers import free_port
 
 COMMAND = Path(sys.executable).with_name("task-service")
 
@@ -90,7 +89,7 @@ async def test_wait_times_out_if_the_schema_stays_behind(empty_database_url: str
 
 async def test_wait_for_an_unreachable_database_times_out() -> None:
     said: list[str] = []
-    address = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
+    address = "postgresql://alice:hunter2@127.0.0.1:9/tasks"
     with pytest.raises(SchemaWaitTimeout, match=r"^Timed out\. The database does not answer \(Connection"):
         await migrate_with_retry(address, SCHEMA, revision="head", timeout_seconds=2.5, report=said.append)
     assert said
@@ -121,9 +120,9 @@ async def test_migration_that_cannot_succeed_is_not_retried(empty_database_url: 
 
 
 async def test_exit_codes_tell_the_job_whether_to_retry(empty_database_url: str) -> None:
-    absent = f"postgresql://alice:hunter2@127.0.0.1:{free_port()}/tasks"
+    absent = "postgresql://alice:hunter2@127.0.0.1:9/tasks"
     away = await asyncio.to_thread(run, "migrate", "--timeout", "0", url=absent)
-    assert (away.returncode, away.stdout) == (1, "")
+    assert (away.returncode, away.stdout) == (1, ""), away.stderr
     assert away.stderr.startswith("task-service: Timed out. The database does not answer")
     behind = await asyncio.to_thread(run, "wait-for-schema", "--timeout", "0", url=empty_database_url)
     assert behind.returncode == 1

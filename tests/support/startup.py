@@ -62,8 +62,14 @@ async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outco
 
             async def serves_or_ended() -> bool:
                 nonlocal serves
+                asking = asyncio.create_task(client.get(f"{url}/health"))
+                # An address that answers nobody must not keep the test waiting for a process that has ended.
+                await asyncio.wait({asking, reading}, return_when=asyncio.FIRST_COMPLETED)
+                if not asking.done():
+                    asking.cancel()
+                    return True
                 with contextlib.suppress(httpx.TransportError):
-                    serves = (await client.get(f"{url}/health")).status_code == 200
+                    serves = asking.result().status_code == 200
                 return serves or reading.done()
 
             await poll_until(serves_or_ended, _START_SECONDS, what=f"{command} serves or ends")
