@@ -90,9 +90,9 @@ def serve_with_reload(settings: Settings, debug_port: int | None) -> None:
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     ports = [settings.port] if settings.ops_port is None else [settings.port, settings.ops_port]
-    sockets = [open_listener(settings.host, port) for port in ports]
     # Reports invalid settings here: the reloader would restart a failing child again and again.
     TokenVerifier(settings)
+    sockets = [open_listener(settings.host, port) for port in ports]
     with _database(settings):
         target = partial(_run_child, config, settings.host, debug_port)
         ChangeReload(config, target=target, sockets=sockets).run()
