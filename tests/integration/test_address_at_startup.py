@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.waiting import scaled
 
+pytestmark = pytest.mark.usefixtures("unmeasured_processes")
+
 COMMANDS = Path(sys.executable).parent
 URL = "postgresql://alice:hun/ter2@db.example.com/tasks?sslmode=require"
 SENTENCE = (

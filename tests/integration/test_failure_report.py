@@ -11,6 +11,8 @@ import pytest
 from tests.support.run_guard import VARIABLE
 from tests.support.waiting import scaled
 
+pytestmark = pytest.mark.usefixtures("unmeasured_processes")
+
 ROOT = Path(__file__).parents[2]
 
 FAILING_TESTS = """
@@ -65,11 +67,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     run = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={folder}", "-p", "anyio", "-o"),
-            *("anyio_mode=auto", "-p", "no:randomly", "-p", "no:cacheprovider", "--tb=short"),
+            *("anyio_mode=auto", "-p", "no:cacheprovider", "--tb=short"),
             *("-p", "tests.support.failure_report", "test_it.py"),
         ],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

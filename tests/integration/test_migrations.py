@@ -18,6 +18,8 @@ from backend.platform.postgres.schema import SchemaState
 from backend.platform.postgres.schema_inspection import inspect_schema_at
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("unmeasured_processes")
+
 BIN = Path(sys.executable).parent
 BETTER_AUTH = """
     CREATE TABLE users ("id" text NOT NULL PRIMARY KEY, "name" text NOT NULL, "email" text NOT NULL UNIQUE,

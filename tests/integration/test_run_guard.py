@@ -11,6 +11,8 @@ import pytest
 from tests.support.run_guard import VARIABLE
 from tests.support.waiting import poll_until
 
+pytestmark = pytest.mark.usefixtures("unmeasured_processes")
+
 ROOT = Path(__file__).parents[2]
 
 LEAVES_A_SERVER = """
@@ -35,11 +37,12 @@ def run_pytest(folder: Path, last: str) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={folder}", "-n", "1"),
+            *(sys.executable, "-m", "pytest", "-q", "-c", os.devnull, f"--rootdir={folder}"),
+            *("-p", "xdist", "-n", "1"),
             *("-p", "tests.support.run_guard", "-p", "no:cacheprovider", "test_it.py"),
         ],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(ROOT)},
+        env=environment | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

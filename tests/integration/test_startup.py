@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from backend.cli import app
+from backend.platform.errors import ConfigurationError
+from tests.support.logs import restored_logging
 from tests.support.startup import start_and_stop
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("unmeasured_processes")]
 
 ODD_NAME = "R&D 50% #?,:;'\"\\$HOME`x` grün\nline"
 SECRET = "0123456789abcdef" * 2
@@ -58,10 +62,28 @@ async def test_serve_listens_on_ipv6(folder: Path) -> None:
     ("command", "variables", "sentence"),
     [
         ("serve", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
-        ("dev", {"HOST": "nowhere.invalid"}, "HOST: 'nowhere.invalid' cannot be resolved"),
         ("dev --reload", {"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 cannot be listened on"),
+        (
+            "serve",
+            {"RUN_DIR": "/dev/null", "DATABASE_URL": "postgresql://u@127.0.0.1:9/tasks"},
+            "RUN_DIR: /dev/null",
+        ),
+    ],
+)
+async def test_invalid_setting_ends_the_process_with_one_sentence(
+    folder: Path, command: str, variables: dict[str, str], sentence: str
+) -> None:
+    outcome = await start_and_stop(folder, *command.split(), **variables)
+    assert not outcome.serves
+    assert sentence in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "sentence"),
+    [
+        ("dev", {"HOST": "nowhere.invalid"}, "HOST: 'nowhere.invalid' cannot be resolved"),
         ("dev", {"DATA_DIR": "/proc/nowhere", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
-        ("serve", {"DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
+        ("serve", {"DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET}, "/dev/null"),
         ("dev", {"DATA_DIR": "/dev/null"}, "DATA_DIR"),
         (
             "dev",
@@ -73,20 +95,19 @@ async def test_serve_listens_on_ipv6(folder: Path) -> None:
             {"BETTER_AUTH_URL": "https://a.example", "ALL_PROXY": "socks://proxy:1"},
             "ALL_PROXY",
         ),
-        (
-            "serve",
-            {"RUN_DIR": "/dev/null", "DATABASE_URL": "postgresql://u@127.0.0.1:9/tasks"},
-            "RUN_DIR: /dev/null",
-        ),
     ],
 )
-async def test_invalid_setting_is_one_sentence(
-    folder: Path, command: str, variables: dict[str, str], sentence: str
+def test_invalid_setting_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, variables: dict[str, str], sentence: str
 ) -> None:
-    outcome = await start_and_stop(folder, *command.split(), **variables)
-    assert not outcome.serves
-    assert sentence in outcome.output
-    assert "hunter2" not in outcome.output
+    monkeypatch.chdir(tmp_path)
+    for name, value in ({"PORT": "0"} | variables).items():
+        monkeypatch.setenv(name, value)
+    with restored_logging():
+        result = CliRunner().invoke(app, command.split())
+    assert isinstance(result.exception, ConfigurationError)  # `main` makes exit code 2 and one sentence of it
+    assert sentence in str(result.exception)
+    assert "hunter2" not in result.output + str(result.exception)
 
 
 async def test_an_env_file_of_powershell_is_one_sentence(folder: Path) -> None:
