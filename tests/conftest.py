@@ -40,6 +40,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(scaled(seconds)), append=False)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long modules: a long one at the end would leave the other processes of the run without work."""
+    items.sort(key=lambda item: "unit" in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
