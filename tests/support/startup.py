@@ -63,7 +63,7 @@ async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outco
             async def serves_or_ended() -> bool:
                 nonlocal serves
                 asking = asyncio.create_task(client.get(f"{url}/health"))
-                # An address that answers nobody must not keep the test waiting for a process that has ended.
+                # Without it, an address that never responds would delay the test after the process has ended.
                 await asyncio.wait({asking, reading}, return_when=asyncio.FIRST_COMPLETED)
                 if not asking.done():
                     asking.cancel()
