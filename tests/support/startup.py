@@ -63,7 +63,7 @@ async def start_and_stop(folder: Path, *command: str, **variables: str) -> Outco
             async def serves_or_ended() -> bool:
                 nonlocal serves
                 asking = asyncio.create_task(client.get(f"{url}/health"))
-                # Without it, an address that never responds would delay the test after the process has ended.
+                # Until the process ends as well: the address may never respond.
                 await asyncio.wait({asking, reading}, return_when=asyncio.FIRST_COMPLETED)
                 if not asking.done():
                     asking.cancel()
