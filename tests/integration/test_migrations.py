@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 
 from backend.db.schema import SCHEMA
@@ -133,6 +135,33 @@ async def test_concurrent_migrations_are_serialized(empty_database_url: str) -> 
     run = [asyncio.to_thread(command, "task-service", "migrate", url=empty_database_url) for _ in range(2)]
     assert all(SCHEMA.head_revision in said for said in await asyncio.gather(*run))
     assert await execute(empty_database_url, "SELECT * FROM tasks") == []
+
+
+async def test_release_with_another_table_migrates_an_existing_database(
+    database_url: str, tmp_path: Path
+) -> None:
+    shutil.copytree(SCHEMA.migrations, tmp_path / "migrations")
+    (tmp_path / "migrations" / "versions" / "later.py").write_text(
+        f"""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "later"
+down_revision = "{SCHEMA.head_revision}"
+
+def upgrade():
+    op.create_table("later", sa.Column("id", sa.Integer, primary_key=True))
+"""
+    )
+    table = Table("later", MetaData(), Column("id", Integer, primary_key=True))
+    later = replace(SCHEMA, migrations=tmp_path / "migrations", tables=(*SCHEMA.tables, table))
+    before = await inspect_schema_at(database_url, later)
+    assert (before.state, before.defect) == (SchemaState.BEHIND, None)
+    assert await migrate(database_url, later) == f"The database went from {SCHEMA.head_revision} to later."
+    after = await inspect_schema_at(database_url, later)
+    assert (after.state, after.defect) == (SchemaState.CURRENT, None)
+    await execute(database_url, "DROP TABLE later;")
+    assert "has no table later:" in ((await inspect_schema_at(database_url, later)).defect or "")
 
 
 async def test_database_that_is_ahead_is_not_changed(database_url: str) -> None:

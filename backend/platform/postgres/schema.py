@@ -14,6 +14,12 @@ from sqlalchemy import Table
 __all__ = ["ApplicationSchema", "SchemaState"]
 
 
+@dataclass(frozen=True)
+class _Migration:
+    down_revisions: tuple[str, ...]
+    created_tables: frozenset[str]
+
+
 class SchemaState(StrEnum):
     """State of a database schema relative to the schema that this release needs."""
 
@@ -40,7 +46,8 @@ class ApplicationSchema:
     @cached_property
     def head_revision(self) -> str:
         """The head revision of the migrations (Alembic)."""
-        (head,) = self._down_revisions.keys() - set(chain.from_iterable(self._down_revisions.values()))
+        followed = chain.from_iterable(each.down_revisions for each in self._migrations.values())
+        (head,) = self._migrations.keys() - set(followed)
         return head
 
     def state(self, revision: str | None) -> SchemaState:
@@ -51,26 +58,57 @@ class ApplicationSchema:
 
     def has_revision(self, revision: str) -> bool:
         """Return whether the migrations contain a revision."""
-        return revision in self._down_revisions
+        return revision in self._migrations
+
+    def tables_created_after(self, revision: str) -> frozenset[str]:
+        """Return the tables that a database at a revision of these migrations does not have yet.
+
+        These are the tables that later migrations create with `op.create_table`.
+        """
+        if not self.has_revision(revision):
+            return frozenset()
+        applied: set[str] = set()
+        pending = [revision]
+        while pending:
+            applied.add(current := pending.pop())
+            pending += self._migrations[current].down_revisions
+        return frozenset().union(
+            *(each.created_tables for name, each in self._migrations.items() if name not in applied)
+        )
 
     @cached_property
-    def _down_revisions(self) -> dict[str, tuple[str, ...]]:
-        """The down revisions of each revision. Parsed without Alembic, which would use 9 MiB per worker."""
-        revisions: dict[str, tuple[str, ...]] = {}
+    def _migrations(self) -> dict[str, _Migration]:
+        """The migrations by revision. Parsed without Alembic, which would use 9 MiB per worker."""
+        migrations: dict[str, _Migration] = {}
         for script in (self.migrations / "versions").glob("*.py"):
-            constants = _revision_constants(script.read_text())
+            module = ast.parse(script.read_text())
+            constants = _revision_constants(module)
             down = constants["down_revision"] or ()
-            revisions[constants["revision"]] = (down,) if isinstance(down, str) else down
-        return revisions
+            migrations[constants["revision"]] = _Migration(
+                (down,) if isinstance(down, str) else down, _created_tables(module)
+            )
+        return migrations
 
 
-def _revision_constants(script: str) -> dict[str, Any]:
+def _revision_constants(script: ast.Module) -> dict[str, Any]:
     """Return `revision` and `down_revision` of a migration script, with or without a type annotation."""
     values: dict[str, Any] = {}
-    for statement in ast.parse(script).body:
+    for statement in script.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.expr):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             for target in targets:
                 if isinstance(target, ast.Name) and target.id in {"revision", "down_revision"}:
                     values[target.id] = ast.literal_eval(statement.value)
     return values
+
+
+def _created_tables(script: ast.Module) -> frozenset[str]:
+    return frozenset(
+        name.value
+        for function in script.body
+        if isinstance(function, ast.FunctionDef) and function.name == "upgrade"
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "op.create_table" and call.args
+        for name in call.args[:1]
+        if isinstance(name, ast.Constant) and isinstance(name.value, str)
+    )

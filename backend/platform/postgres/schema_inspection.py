@@ -105,8 +105,10 @@ async def inspect_schema(
     revision = next(filter(schema.has_revision, revisions), revisions[0] if revisions else None)
     foreign = tuple(each for each in revisions if each != revision and not schema.has_revision(each))
     state = schema.state(revision)
+    later_tables = schema.tables_created_after(revision) if revision else frozenset()
+    missing_tables = [table for table in facts["missing_tables"] if table not in later_tables]
     defect = _encoding_defect(facts["encoding"]) or _table_defect(
-        revision, state, facts["missing_tables"], facts["missing_columns"]
+        revision, state, missing_tables, facts["missing_columns"]
     )
     if state is SchemaState.BEHIND and not facts["missing_usage"]:
         grants = ()  # the migration creates the tables, and can grant privileges

@@ -61,3 +61,16 @@ def test_two_heads_are_an_error(tmp_path: Path) -> None:
 )
 def test_unknown_revision_is_that_of_a_later_release(revision: str | None, state: SchemaState) -> None:
     assert SCHEMA.state(revision) is state
+
+
+def test_tables_of_later_migrations_are_not_expected_yet(tmp_path: Path) -> None:
+    schema = schema_of(
+        tmp_path,
+        'revision = "a"\ndown_revision = None\ndef upgrade():\n    op.create_table("tasks")\n',
+        'revision = "b"\ndown_revision = "a"\ndef upgrade():\n    op.add_column("tasks", c)\n',
+        'revision = "c"\ndown_revision = "b"\ndef upgrade():\n    if True:\n        op.create_table("notes", c)\n',
+        'revision = "d"\ndown_revision = "c"\ndef upgrade():\n    op.drop_table("old")\n'
+        'def downgrade():\n    op.create_table("old")\n',
+    )
+    created = {each: schema.tables_created_after(each) for each in ("a", "b", "c", "d", "unknown")}
+    assert created == {"a": {"notes"}, "b": {"notes"}, "c": set(), "d": set(), "unknown": set()}
