@@ -67,7 +67,7 @@ def serve(settings: Settings, port: int | None) -> None:
 def serve_with_reload(settings: Settings, debug_port: int | None) -> None:
     """Serve on PORT and OPS_PORT, and restart when a file of the package changes.
 
-    The sockets stay open during a restart, so requests wait instead of failing.
+    The listening sockets stay open during a restart, so new connections wait instead of being refused.
 
     Args:
         settings: Settings with ENVIRONMENT=development.
