@@ -14,6 +14,7 @@ from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.dsn import parse_dsn
+from backend.platform.postgres.error_translation import Outcome, classify
 from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.statement import Connection
 from tests.support.service import running_service, service_settings
@@ -214,3 +215,21 @@ async def test_known_settings_match_pg_settings(database_url: str) -> None:
         parse_dsn(f"postgresql://db/tasks?{row['name']}=1")
     with pytest.raises(ConfigurationError, match="shared_buffers is neither"):  # no session can set it
         parse_dsn("postgresql://db/tasks?shared_buffers=1")
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("prefer", Outcome.TRANSIENT), ("require", Outcome.PERMANENT)])
+async def test_broken_tls_negotiation_is_permanent_only_if_tls_is_required(
+    mode: str, outcome: Outcome
+) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # SSLRequest
+        writer.write(b"X")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"postgresql://alice@127.0.0.1:{port}/tasks?sslmode={mode}"
+        with pytest.raises(ConnectionError) as raised:
+            await open_connection(parse_dsn(url), timeout_seconds=20)
+    assert classify(raised.value) is outcome

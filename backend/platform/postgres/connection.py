@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import asyncpg
 
 from backend.platform.postgres.connection_parameters import ConnectionParameters, Host
+from backend.platform.postgres.error_translation import TLS_REJECTION
 from backend.platform.postgres.tls import build_ssl_context
 
 __all__ = ["open_connection", "session_settings", "settings_statement"]
@@ -84,9 +85,15 @@ async def _connect(
     parameters: ConnectionParameters, host: Host, arguments: Mapping[str, Any], settings: Mapping[str, str]
 ) -> Connection:
     async with asyncio.timeout(arguments["timeout"]):
-        connection: Connection = await asyncpg.connect(
-            host=host.address, port=host.port, **arguments, **_tls_arguments(parameters, host)
-        )
+        try:
+            connection: Connection = await asyncpg.connect(
+                host=host.address, port=host.port, **arguments, **_tls_arguments(parameters, host)
+            )
+        except ConnectionError as error:
+            if parameters.tls.mode == "prefer" and TLS_REJECTION in str(error):
+                # A server without TLS is no error here. This is none, such as the proxy of a server that has stopped.
+                raise ConnectionResetError("the server broke off the TLS negotiation") from error
+            raise
         if parameters.pooler == "session":
             try:
                 statement = settings_statement(session_settings(parameters, settings), is_local=False)

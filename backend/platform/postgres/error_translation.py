@@ -22,6 +22,7 @@ from backend.platform.errors import (
 from backend.platform.postgres.failure_reasons import describe, longest_match
 
 __all__ = [
+    "TLS_REJECTION",
     "Outcome",
     "classify",
     "is_connection_lost",
@@ -43,6 +44,9 @@ class Outcome(Enum):
     CONFLICT = auto()
     BAD_VALUE = auto()
 
+
+TLS_REJECTION: Final = "rejected SSL upgrade"
+"""Part of asyncpg's message about a server without TLS."""
 
 _OUTCOMES: Final = {
     # By SQLSTATE prefix (PostgreSQL, appendix A); the longest match applies.
@@ -181,7 +185,7 @@ def _is_rejected_by_peer(error: BaseException) -> bool:
         # Only errors from OpenSSL have a reason.
         return bool(_PERMANENT_TLS_REASON.search(getattr(error, "reason", None) or ""))
     if isinstance(error, ConnectionError):
-        return "rejected SSL upgrade" in str(error)  # message of asyncpg
+        return TLS_REJECTION in str(error)
     # EPERM is not permanent: a firewall may cause it.
     return isinstance(error, OSError) and error.errno == errno.EACCES
 
