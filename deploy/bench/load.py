@@ -11,8 +11,8 @@ from deploy.bench.variants import Server
 
 __all__ = ["Sample", "measure", "write_script"]
 
-# The script prints the results as JSON, because wrk rounds its own output.
 _MAX_SECONDS_WITHOUT_RESPONSE = 60
+# The script prints the results as JSON, because wrk rounds its own output.
 _LUA = """
 local tokens = {%s}
 local route = "%s"

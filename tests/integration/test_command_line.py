@@ -132,7 +132,8 @@ async def test_dev_fails_if_the_requested_port_is_taken(folder: Path, taken_port
 def test_serve_starts_and_reports_an_unreachable_database(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _program, arguments: started.append(arguments))
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/tasks")
+    # No server listens on port 9 (discard).
+    monkeypatch.setenv("DATABASE_URL", "postgresql://alice@127.0.0.1:9/tasks")
     result = RUNNER.invoke(app, ["serve"])
     assert (result.exit_code, result.stderr) == (0, "task-service: the database does not answer yet\n")
     assert [arguments[1:3] for arguments in started] == [["-m", "gunicorn"]]

@@ -104,33 +104,44 @@ async def test_migration_that_cannot_succeed_is_not_retried(empty_database_url: 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "url", "error"),
+    ("arguments", "url", "error", "sentence"),
     [  # tests/unit/test_command_errors.py has the exit codes
-        ("migrate --timeout 0", "postgresql://alice:hunter2@127.0.0.1:9/tasks", SchemaWaitTimeout),
-        ("wait-for-schema --timeout 0", None, SchemaWaitTimeout),
-        ("migrate", None, MigrationFailed),
-        ("migrate", "mysql://host/tasks", ConfigurationError),
+        (
+            "migrate --timeout 0",
+            "postgresql://alice:hunter2@127.0.0.1:9/tasks",
+            SchemaWaitTimeout,
+            "Timed out. The database does not answer",
+        ),
+        ("wait-for-schema --timeout 0", None, SchemaWaitTimeout, "Timed out. The database is at no revision"),
+        ("migrate", None, MigrationFailed, ""),
+        ("migrate", "mysql://host/tasks", ConfigurationError, "DATABASE_URL"),
     ],
 )
 async def test_error_tells_the_job_whether_to_retry(
     empty_database_url: str,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     arguments: str,
     url: str | None,
     error: type[Exception],
+    sentence: str,
 ) -> None:
     await execute(empty_database_url, "CREATE TABLE tasks (nothing_of_ours integer)")
+    monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("DATABASE_URL", url or empty_database_url)
     # In a thread, because a command runs an event loop of its own.
     result = await asyncio.to_thread(CliRunner().invoke, app, arguments.split())
     assert isinstance(result.exception, error), result.output
     assert result.stdout == ""
+    assert str(result.exception).startswith(sentence)
+    assert len(str(result.exception).splitlines()) == 1
     assert "hunter2" not in result.output + str(result.exception)
 
 
 async def test_wait_for_schema_command_prints_the_state(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("DATABASE_URL", database_url)
     passed = await asyncio.to_thread(CliRunner().invoke, app, ["wait-for-schema"])
     assert (passed.exit_code, passed.stderr) == (0, "")

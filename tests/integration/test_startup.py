@@ -83,7 +83,7 @@ async def test_invalid_setting_ends_the_process_with_one_sentence(
     [
         ("dev", {"HOST": "nowhere.invalid"}, "HOST: 'nowhere.invalid' cannot be resolved"),
         ("dev", {"DATA_DIR": "/proc/nowhere", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
-        ("serve", {"DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET}, "/dev/null"),
+        ("serve", {"DATA_DIR": "/dev/null", "BETTER_AUTH_SECRET": SECRET}, "DATA_DIR"),
         ("dev", {"DATA_DIR": "/dev/null"}, "DATA_DIR"),
         (
             "dev",

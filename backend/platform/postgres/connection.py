@@ -91,7 +91,8 @@ async def _connect(
             )
         except ConnectionError as error:
             if parameters.tls.mode == "prefer" and TLS_REJECTION in str(error):
-                # A server without TLS is no error here. This is none, such as the proxy of a server that has stopped.
+                # `prefer` accepts a server without TLS. asyncpg also raises this error for an invalid response to
+                # SSLRequest, such as that of a proxy whose server has stopped.
                 raise ConnectionResetError("the server broke off the TLS negotiation") from error
             raise
         if parameters.pooler == "session":

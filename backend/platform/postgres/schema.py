@@ -60,12 +60,13 @@ class ApplicationSchema:
         """Return whether the migrations contain a revision."""
         return revision in self._migrations
 
-    def tables_created_after(self, revision: str) -> frozenset[str]:
-        """Return the tables that a database at a revision of these migrations does not have yet.
+    def tables_created_after(self, revision: str | None) -> frozenset[str]:
+        """Return the tables that the migrations after a revision create with `op.create_table`.
 
-        These are the tables that later migrations create with `op.create_table`.
+        Args:
+            revision: Revision of a database. None, or a revision of other migrations, has no later tables.
         """
-        if not self.has_revision(revision):
+        if revision is None or not self.has_revision(revision):
             return frozenset()
         applied: set[str] = set()
         pending = [revision]

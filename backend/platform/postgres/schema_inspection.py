@@ -105,7 +105,7 @@ async def inspect_schema(
     revision = next(filter(schema.has_revision, revisions), revisions[0] if revisions else None)
     foreign = tuple(each for each in revisions if each != revision and not schema.has_revision(each))
     state = schema.state(revision)
-    later_tables = schema.tables_created_after(revision) if revision else frozenset()
+    later_tables = schema.tables_created_after(revision)
     missing_tables = [table for table in facts["missing_tables"] if table not in later_tables]
     defect = _encoding_defect(facts["encoding"]) or _table_defect(
         revision, state, missing_tables, facts["missing_columns"]
