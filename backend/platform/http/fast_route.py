@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, override
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.convertors import StringConvertor
 from starlette.datastructures import QueryParams
 from starlette.routing import BaseRoute, Match, Mount, Route
 
@@ -62,17 +63,23 @@ class FastRoute(BaseRoute):
     def __init__(
         self, app: FastAPI, route: RouteContext, calls: list[_DependencyCall], shadows: list[re.Pattern[str]]
     ) -> None:
+        self.path_format = route.path_format  # FastAPI's router reads it from each route that matches
         self._app = app
         self._route = route.original_route
         self._endpoint = route.endpoint
         self._methods = frozenset(route.methods or ())
         self._path_regex: re.Pattern[str] = route.path_regex
-        self._convertors: dict[str, Any] = route.param_convertors
+        # Most convertors return their argument.
+        self._convertors = [
+            (name, each.convert)
+            for name, each in route.param_convertors.items()
+            if type(each).convert is not StringConvertor.convert
+        ]
         self._calls = calls
         self._shadows = shadows
         self._has_query = any(call.query_param for call in calls)
         # Raises here, at installation, if `validate` has another signature.
-        self._arguments(dict.fromkeys(self._convertors, ""), {})
+        self._arguments(dict.fromkeys(route.param_convertors, ""), {})
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -84,12 +91,12 @@ class FastRoute(BaseRoute):
         if (
             match is None
             or self._app.dependency_overrides
-            or any(pattern.match(path) for pattern in self._shadows)
+            or (self._shadows and any(pattern.match(path) for pattern in self._shadows))
         ):
             return Match.NONE, {}
-        path_params = {**scope.get("path_params", {})}
-        for name, text in match.groupdict().items():
-            path_params[name] = self._convertors[name].convert(text)
+        path_params = {**scope.get("path_params", {}), **match.groupdict()}
+        for name, convert in self._convertors:
+            path_params[name] = convert(path_params[name])
         query = dict(QueryParams(scope["query_string"])) if self._has_query else {}
         arguments = self._arguments(path_params, query)
         if arguments is None:
@@ -121,10 +128,8 @@ class FastRoute(BaseRoute):
         arguments = []
         for call in self._calls:
             values: dict[str, Any] = {}
-            for field in call.path_params:
-                values[field.name], errors = field.validate(
-                    path_params[field.alias], loc=("path", field.alias)
-                )
+            for name, alias, validate in call.path_params:
+                values[name], errors = validate(path_params[alias], loc=("path", alias))
                 if errors:
                     return None
             if call.query_param is not None:
@@ -140,11 +145,12 @@ class _DependencyCall:
     """A call of a dependency or of the endpoint, and the sources of its arguments.
 
     `results` contains the name of each argument that is the result of an earlier call, and the index of that call.
+    `path_params` contains the name of each argument that is a path parameter, its alias, and its validator.
     """
 
     function: Callable[..., Any]
     results: list[tuple[str, int]]
-    path_params: list[ModelField]
+    path_params: list[tuple[str, str, Callable[..., Any]]]
     query_param: ModelField | None
     request_name: str | None
 
@@ -189,8 +195,9 @@ def _flatten_dependencies(calls: list[_DependencyCall], dependant: Dependant) ->
             results.append((each.name, next(i for i, call in enumerate(calls) if call.function is each.call)))
     if dependant.call is not None and all(call.function is not dependant.call for call in calls):
         query_param = next(iter(dependant.query_params), None)
+        path_params = [(field.name, field.alias, field.validate) for field in dependant.path_params]
         call = _DependencyCall(
-            dependant.call, results, dependant.path_params, query_param, dependant.request_param_name
+            dependant.call, results, path_params, query_param, dependant.request_param_name
         )
         calls.append(call)
     return True
