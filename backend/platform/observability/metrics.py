@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from backend.platform.observability import metric_values
 from backend.platform.service_name import SERVICE_NAME
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "worker_is_up",
 ]
 
+metric_values.install()
 # A `_created` series per counter doubles the number of series, and is missing in multiprocess mode.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
 

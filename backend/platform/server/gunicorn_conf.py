@@ -31,6 +31,8 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_directory)
 
 from backend.platform.observability import multiprocess_metrics  # noqa: E402 - see above
 from backend.platform.observability.logging import build_logging_config  # noqa: E402 - see above
+from backend.platform.observability.metric_values import reopen_after_fork  # noqa: E402 - see above
+from backend.platform.observability.metrics import requests_active  # noqa: E402 - see above
 from backend.platform.server.drain import drain_marker_path  # noqa: E402 - see above
 from backend.platform.server.worker import EXIT_REASONS, exit_reason  # noqa: E402 - see above
 
@@ -70,7 +72,8 @@ def when_ready(_server: Any) -> None:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """Set up the worker's garbage collector."""
+    """Open the worker's metric files, and set up its garbage collector."""
+    reopen_after_fork(requests_active)
     # The default of 700 rescans in-flight requests too often under load.
     gc.set_threshold(20_000, 10, 10)
 

@@ -14,6 +14,7 @@ FAST_PATHS: Final = (
     "fast_route",
     "write_coalescing",
     "access_log",
+    "metric_values",
     "timestamptz_codec",
 )
 """The name of each accelerator, which is also the name of its module."""
