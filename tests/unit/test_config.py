@@ -56,6 +56,10 @@ def test_empty_variable_is_as_good_as_none(environment: pytest.MonkeyPatch) -> N
     )
 
 
+def test_production_allows_no_origin_by_default(environment: pytest.MonkeyPatch) -> None:
+    assert load(environment, **PRODUCTION).allowed_origins == ()
+
+
 def test_env_file_is_read(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment.chdir(tmp_path)
     (tmp_path / ".env").write_text("LOG_LEVEL=WARNING\nUNKNOWN=1\n")

@@ -17,7 +17,8 @@ def settings_table(group: type[SettingsGroup]) -> list[str]:
     """Return a Markdown table of all variables with default, meaning and range, one string per line."""
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
     for name, field in group.model_fields.items():
-        default = f"`{text}`" if (text := _format_value(field.default)) else ""
+        value = field.get_default(call_default_factory=True, validated_data={})
+        default = f"`{text}`" if (text := _format_value(value)) else ""
         rows.append(f"| `{name.upper()}` | {default} | {field.description}{_format_range(field)} |")
     return rows
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +12,10 @@ from backend.platform.settings.fast_paths import FastPathSettings
 from backend.platform.settings.types import Host, Networks, Origins, Port
 
 __all__ = ["ServerSettings"]
+
+
+def _default_origins(data: dict[str, Any]) -> tuple[str, ...]:
+    return () if data.get("environment") == "production" else ("http://localhost:3000",)
 
 
 class ServerSettings(FastPathSettings):
@@ -100,8 +104,9 @@ class ServerSettings(FastPathSettings):
         description="Seconds that a client may take to send a request body; then the request gets 408.",
     )
     allowed_origins: Origins = Field(
-        ("http://localhost:3000",),
-        description="Origins of browser frontends that CORS allows, comma separated, each `scheme://host[:port]`.",
+        default_factory=_default_origins,
+        description="Origins of browser frontends that CORS allows, comma separated, each `scheme://host[:port]`. A frontend "
+        "on the same host and port needs none. The default in production is none.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Lowest level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`."

@@ -45,6 +45,22 @@ def middleware(
         if settings.ops_port is not None
         else []
     )
+    cors = (
+        [
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_credentials=True,
+                allow_methods=[*HTTPMethod],
+                # Any header: instrumentation adds its own (baggage, sentry-trace, b3). A header grants an allowed
+                # origin no rights; only the token does.
+                allow_headers=["*"],
+                expose_headers=EXPOSED_HEADERS,
+            ),
+        ]
+        if settings.allowed_origins
+        else []  # one host serves frontend and API
+    )
     return [
         Middleware(RootPathMiddleware, root_path=settings.root_path),
         *outermost,
@@ -55,16 +71,7 @@ def middleware(
         Middleware(
             ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
         ),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_credentials=True,
-            allow_methods=[*HTTPMethod],
-            # Any header: instrumentation adds its own (baggage, sentry-trace, b3). A header grants an allowed
-            # origin no rights; only the token does.
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
-        ),
+        *cors,
         Middleware(UnhandledExceptionMiddleware),
         # Before the queue, so that a rejected request never holds a permit.
         Middleware(JwtAuthMiddleware, verifier=verifier),

@@ -49,6 +49,15 @@ async def test_preflight_allows_every_method_and_header_without_a_token(method: 
     assert "Access-Control-Request-Headers" in (answer.header("vary") or "")
 
 
+async def test_a_service_without_allowed_origins_has_no_cors() -> None:
+    headers = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+    app = app_on(FakeRepository(), allowed_origins=())
+    preflight = await call(app, "OPTIONS", TASKS, headers)
+    answer = await call(app, "GET", TASKS, {"Origin": ORIGIN, "Authorization": f"Bearer {TOKEN}"})
+    assert (preflight.status, answer.status) == (401, 200)
+    assert answer.header("access-control-allow-origin") is None
+
+
 async def test_unexpected_error_reveals_no_cause_and_is_readable_by_a_browser() -> None:
     with capture_logs() as entries:
         answer = await send(BrokenRepository(), "GET", TASKS, headers={"Origin": ORIGIN})
