@@ -51,24 +51,23 @@ async def accelerators(environment: Environment, *, rounds: int) -> None:
 
 
 def table_of_gains(costs: Costs) -> str:
-    """Return a Markdown table of the CPU time per request that each variant saves, in µs and percent.
+    """Return a Markdown table of the CPU time per request that each accelerator saves.
 
-    The figures are lower quartiles, because other programs on the machine can only increase a sample.
+    The figures are lower quartiles in µs, because other programs on the machine can only increase a sample. The
+    percentages are of a request with all accelerators.
     """
-    names = list(dict.fromkeys(name for name, _ in costs if name != "off"))
-    lines = [
-        "| Alone | " + " | ".join(_ROUTES) + " |",
-        "| --- |" + " ---: |" * len(_ROUTES),
-        "| none | " + " | ".join(f"{_typical(costs['off', route]):.0f} µs" for route in _ROUTES) + " |",
-    ]
-    for name in names:
-        pairs = [(_typical(costs["off", route]), _typical(costs[name, route])) for route in _ROUTES]
-        cells = (f"{off - on:.0f} µs, {1 - on / off:.1%}" for off, on in pairs)
-        lines.append(f"| {'all' if name == 'on' else name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    typical = {name: [_quartile(costs[name, route]) for route in _ROUTES] for name, _ in costs}
+    rows = {"none": [f"{cost:.0f} µs" for cost in typical["off"]]}
+    rows["all"] = [f"{cost:.0f} µs" for cost in typical["on"]]
+    for name in [each for each in typical if each not in {"off", "on"}]:
+        columns = zip(typical["off"], typical[name], typical["on"], strict=True)
+        rows[name] = [f"{off - alone:.0f} µs, {(off - alone) / on:.1%}" for off, alone, on in columns]
+    lines = [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()]
+    head = f"| Alone | {' | '.join(_ROUTES)} |"
+    return "\n".join([head, "| --- |" + " ---: |" * len(_ROUTES), *lines])
 
 
-def _typical(samples: list[float]) -> float:
+def _quartile(samples: list[float]) -> float:
     return quantiles(samples, n=4, method="inclusive")[0]
 
 

@@ -167,6 +167,8 @@ def test_the_gain_of_an_accelerator_is_in_microseconds_and_per_cent() -> None:
     routes = ("list", "get", "create", "complete")
     costs = {("off", route): [400.0, 410.0, 900.0] for route in routes}
     costs |= {("fast_route", route): [300.0, 303.75, 310.0] for route in routes}
-    none, gain = table_of_gains(costs).splitlines()[2:]
+    costs |= {("on", route): [200.0, 200.0, 210.0] for route in routes}
+    none, total, gain = table_of_gains(costs).splitlines()[2:]
     assert none == "| none | " + " | ".join(["405 µs"] * 4) + " |"
-    assert gain == "| fast_route | " + " | ".join(["103 µs, 25.5%"] * 4) + " |"
+    assert total == "| all | " + " | ".join(["200 µs"] * 4) + " |"
+    assert gain == "| fast_route | " + " | ".join(["103 µs, 51.6%"] * 4) + " |"
