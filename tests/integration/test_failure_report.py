@@ -50,6 +50,11 @@ def test_without_a_request():
     logging.getLogger("library").warning("a warning of a library")
     assert False
 
+def test_with_a_frame_of_cython(tmp_path):
+    source = tmp_path / "protocol.pyx"
+    source.write_text("cimport cython\\nraise ValueError\\n")
+    exec(compile("\\nraise ValueError('in Cython')", str(source), "exec"))
+
 async def test_without_a_response(responses):
     def refuse(request):
         raise httpx.ReadTimeout("late", request=request)
@@ -77,7 +82,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check=False,
         timeout=scaled(60),
     )
-    assert "4 failed" in run.stdout, run.stdout + run.stderr
+    assert "5 failed" in run.stdout, run.stdout + run.stderr
     _, *parts = re.split(r"\n_+ (test_\w+).* _+\n", run.stdout)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -115,6 +120,10 @@ def test_report_without_a_request_has_the_whole_log(reports: dict[str, str]) -> 
     report = reports["test_without_a_request"]
     assert "a warning of structlog" in report
     assert "a warning of a library" in report
+
+
+def test_error_in_a_source_that_is_not_python_is_reported(reports: dict[str, str]) -> None:
+    assert "ValueError: in Cython" in reports["test_with_a_frame_of_cython"]
 
 
 def test_request_without_a_response_is_reported(reports: dict[str, str]) -> None:

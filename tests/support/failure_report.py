@@ -104,10 +104,12 @@ def pytest_runtest_makereport(
 def _failed_response(excinfo: pytest.ExceptionInfo[BaseException]) -> httpx.Response | None:
     """Return the response that the failed statement names, else the last one."""
     for entry in reversed(excinfo.traceback):
-        statement = str(entry.statement) if entry.frame.code.fullsource is not None else ""
-        for name, value in entry.locals.items():
-            if isinstance(value, httpx.Response) and re.search(rf"\b{re.escape(name)}\b", statement):
-                return value
+        responses = {name: each for name, each in entry.locals.items() if isinstance(each, httpx.Response)}
+        # The source of a frame can be missing, and of frames without responses not be Python (asyncpg's is Cython).
+        statement = str(entry.statement) if responses and entry.frame.code.fullsource is not None else ""
+        for name, response in responses.items():
+            if re.search(rf"\b{re.escape(name)}\b", statement):
+                return response
     return _responses[-1] if _responses else None
 
 
