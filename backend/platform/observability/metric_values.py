@@ -19,7 +19,7 @@ __all__ = ["install", "reopen_after_fork"]
 
 def install() -> None:
     """Use increments without a lock for all metrics that are created from now on, if workers share metrics."""
-    if is_on("metric_values") and metrics_directory() is not None:
+    if metrics_directory() is not None and is_on("metric_values"):
         values.ValueClass = _without_lock(values.ValueClass)
 
 

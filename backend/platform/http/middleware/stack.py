@@ -45,22 +45,6 @@ def middleware(
         if settings.ops_port is not None
         else []
     )
-    cors = (
-        [
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.allowed_origins,
-                allow_credentials=True,
-                allow_methods=[*HTTPMethod],
-                # Any header: instrumentation adds its own (baggage, sentry-trace, b3). A header grants an allowed
-                # origin no rights; only the token does.
-                allow_headers=["*"],
-                expose_headers=EXPOSED_HEADERS,
-            ),
-        ]
-        if settings.allowed_origins
-        else []  # one host serves frontend and API
-    )
     return [
         Middleware(RootPathMiddleware, root_path=settings.root_path),
         *outermost,
@@ -71,7 +55,7 @@ def middleware(
         Middleware(
             ResponseHeadersMiddleware, drain=drain, hsts_max_age_seconds=settings.hsts_max_age_seconds
         ),
-        *cors,
+        *_cors(settings.allowed_origins),
         Middleware(UnhandledExceptionMiddleware),
         # Before the queue, so that a rejected request never holds a permit.
         Middleware(JwtAuthMiddleware, verifier=verifier),
@@ -86,4 +70,21 @@ def middleware(
             max_bytes=settings.max_body_bytes,
             timeout_seconds=settings.body_timeout_seconds,
         ),
+    ]
+
+
+def _cors(allowed_origins: tuple[str, ...]) -> list[Middleware]:
+    if not allowed_origins:  # a frontend on the same host needs none
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=allowed_origins,
+            allow_credentials=True,
+            allow_methods=[*HTTPMethod],
+            # Any header: instrumentation adds its own (baggage, sentry-trace, b3). A header grants an allowed
+            # origin no rights; only the token does.
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+        )
     ]
