@@ -6,7 +6,8 @@ from typing import Any
 import asyncpg
 
 from backend.db import task_statements as tasks
-from backend.db.task_statements import Condition
+from backend.db.task_fields import column_values, task_row
+from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
 from backend.db.user_repository import register_user_reference
 from backend.models.task import TASKS, TaskRow, VersionedTask
 from backend.platform.concurrency.precondition import Precondition
@@ -15,8 +16,9 @@ from backend.platform.postgres.database import Database
 from backend.platform.postgres.keyset import keyset_values
 from backend.platform.postgres.list_query import ListQuery
 from backend.platform.postgres.statement import CompiledStatement, Connection
+from backend.schemas.limits import PRIORITIES
 from backend.schemas.task import TaskCreate, TaskUpdate
-from backend.schemas.task_page import Filter
+from backend.schemas.task_page import SORT_KEYS, Filter
 
 __all__ = ["TaskRepository"]
 
@@ -33,27 +35,39 @@ class TaskRepository:
 
     async def list(self, user_id: str, query: ListQuery[Filter]) -> list[TaskRow]:
         """Return the tasks of one page, in the order of the query."""
-        values: dict[Any, Any] = {"user_id": user_id, "row_count": query.limit, **query.filters}
-        values |= keyset_values(query.after)
-        conditions: frozenset[Condition] = frozenset(query.filters)
-        if query.after is not None:
+        found: list[TaskRow] = []
+        for null_keys in _parts(query):
+            found += await self._list_part(user_id, query, query.limit - len(found), null_keys=null_keys)
+            if len(found) == query.limit:
+                break
+        return found
+
+    async def _list_part(
+        self, user_id: str, query: ListQuery[Filter], row_count: int, *, null_keys: bool
+    ) -> Sequence[TaskRow]:
+        """Return tasks of a page, all with a sort key or all without one."""
+        values, conditions = _values(query)
+        values |= {"user_id": user_id, "row_count": row_count}
+        if null_keys:
+            conditions |= {"null_keys"}
+        if query.after is not None and (query.after.key is None) == null_keys:
             conditions |= {"after"}
-        is_search = "search" in conditions
-        if is_search:
-            values["search"] = _contains(values["search"])
-            window = tasks.search_window(query.sort, query.order, conditions)
+            values |= keyset_values(query.after)
+        is_filtered = "filters" in conditions
+        if is_filtered:
+            window = search_window(query.sort, query.order, conditions - {"filters"})
             rows = await self._database.fetch(window, retry_on_disconnect=True, **values)
-            matching = [TaskRow(*row[:-2]) for row in rows if row["is_match"]]
-            if len(matching) == query.limit or not (rows and rows[-1]["window_exhausted"]):
+            matching = [task_row(row) for row in rows if row["is_match"]]
+            if len(matching) == row_count or not (rows and rows[-1]["window_exhausted"]):
                 return matching
-        # A custom plan: a rare text uses the trigram index, a common one the ordered scan.
+        # A custom plan: a rare value uses the index of its filter, a common one the ordered scan.
         rows = await self._database.fetch(
-            tasks.select_page(query.sort, query.order, conditions),
+            select_page(query.sort, query.order, conditions),
             retry_on_disconnect=True,
-            custom_plan=is_search,
+            custom_plan=is_filtered,
             **values,
         )
-        return [TaskRow(*row) for row in rows]
+        return [task_row(row) for row in rows]
 
     async def get(self, user_id: str, task_id: int) -> VersionedTask | None:
         """Return the task, or None if the user has no such task."""
@@ -82,7 +96,7 @@ class TaskRepository:
             UserNotRegistered: `users` has no row of the owner.
         """
         rows = await self._database.fetch(
-            tasks.INSERT, connection=connection, user_id=user_id, **new.model_dump()
+            tasks.INSERT, connection=connection, user_id=user_id, **column_values(new.model_dump())
         )
         return _row(rows[0])
 
@@ -90,10 +104,8 @@ class TaskRepository:
         self, user_id: str, task_id: int, change: TaskUpdate, precondition: Precondition
     ) -> VersionedTask | None:
         """Change the fields that are set in `change`, or return None if no task meets the precondition."""
-        values: dict[str, Any] = {}
-        for name in TaskUpdate.model_fields:
-            values[name] = getattr(change, name)
-            values[f"set_{name}"] = name in change.model_fields_set
+        values = column_values({name: getattr(change, name) for name in TaskUpdate.model_fields})
+        values |= {f"set_{name}": name in change.model_fields_set for name in TaskUpdate.model_fields}
         return _versioned(await self._write(tasks.UPDATE, user_id, task_id, precondition, **values))
 
     async def toggle_completed(
@@ -120,12 +132,42 @@ class TaskRepository:
 
 
 def _row(row: asyncpg.Record) -> VersionedTask:
-    *fields, version = row
-    return VersionedTask(TaskRow(*fields), version)
+    return VersionedTask(task_row(row), row["version"])
 
 
 def _versioned(rows: Sequence[asyncpg.Record]) -> VersionedTask | None:
     return _row(rows[0]) if rows else None
+
+
+def _parts(query: ListQuery[Filter]) -> Sequence[bool]:
+    """Return the parts of a list that the page can have tasks of: False with a sort key, True without one."""
+    if not SORT_KEYS[query.sort].nullable:
+        return (False,)
+    if query.sort == "due" and "has_due" in query.filters:
+        return (not query.filters["has_due"],)
+    return (True,) if query.after is not None and query.after.key is None else (False, True)
+
+
+def _values(query: ListQuery[Filter]) -> tuple[dict[str, Any], frozenset[Condition]]:
+    """Return the parameters of the filters, and the conditions of the statement that they make necessary."""
+    filters = dict(query.filters)
+    values: dict[str, Any] = {}
+    conditions: frozenset[Condition] = frozenset()
+    if "completed" in filters:
+        values["completed"] = filters.pop("completed")
+        conditions |= {"completed"}
+    if query.sort == "due":
+        filters.pop("has_due", None)  # selects the part of the list
+    if filters:
+        conditions |= {"filters"}
+        values |= dict.fromkeys(FILTER_PARAMETERS) | filters
+        if "search" in filters:
+            values["search"] = _contains(filters["search"])
+        if "priority" in filters:
+            ranks = [PRIORITIES.index(each) for each in filters["priority"]]
+            values |= {"priorities": ranks, "no_priority": 0 in ranks}
+        values["tags"] = filters.get("tag")
+    return values, conditions
 
 
 def _contains(text: str) -> str:

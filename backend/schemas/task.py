@@ -1,6 +1,6 @@
 """Request and response bodies of a task."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self, cast
 
 from pydantic import (
@@ -13,7 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from backend.schemas.limits import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH
+from backend.schemas.due import Due
+from backend.schemas.limits import DESCRIPTION_MAX_LENGTH, TITLE_MAX_LENGTH, Priority
+from backend.schemas.tags import Tags
 
 __all__ = ["TaskCreate", "TaskResponse", "TaskUpdate", "reject_nul"]
 
@@ -54,6 +56,9 @@ class TaskCreate(BaseModel):
     title: Title
     description: Description | None = None
     completed: StrictBool = False
+    priority: Priority = "none"
+    due: Due | None = None
+    tags: Tags = []
 
 
 class TaskUpdate(BaseModel):
@@ -61,12 +66,15 @@ class TaskUpdate(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
 
-    # The defaults only mark omitted fields (`model_fields_set`); `title` and `completed` are never null.
+    # The defaults only mark omitted fields (`model_fields_set`); only `description` and `due` can be null.
     title: Title = Field(default=cast("str", None), json_schema_extra=omit_default)
     description: Description | None = Field(
         default=None, json_schema_extra=omit_default, description="null removes it."
     )
     completed: StrictBool = Field(default=cast("bool", None), json_schema_extra=omit_default)
+    priority: Priority = Field(default=cast("Any", None), json_schema_extra=omit_default)
+    due: Due | None = Field(default=None, json_schema_extra=omit_default, description="null removes it.")
+    tags: Tags = Field(default=cast("Any", None), json_schema_extra=omit_default)
 
     @model_validator(mode="after")
     def _require_a_field(self) -> Self:
@@ -88,6 +96,9 @@ class TaskResponse(BaseModel):
                 "completed": False,
                 "created_at": "2026-11-23T09:15:00.123456Z",
                 "updated_at": "2026-11-23T09:15:00.123456Z",
+                "priority": "high",
+                "due": "2026-12-01",
+                "tags": ["home", "shopping"],
             }
         }
     )
@@ -99,3 +110,6 @@ class TaskResponse(BaseModel):
     completed: bool
     created_at: datetime
     updated_at: datetime
+    priority: Priority
+    due: date | datetime | None
+    tags: list[str]

@@ -141,7 +141,9 @@ class TaskService:
     async def _create(self, user_id: str, new: TaskCreate, key: str | None) -> tuple[VersionedTask, bool]:
         if key is None:
             return await self._repository.create(user_id, new), True
-        fingerprint = sha256(new.model_dump_json().encode()).digest()
+        # Without the fields that the previous release did not have: its keys stay valid for the same body.
+        absent = {"priority", "due", "tags"} - new.model_fields_set
+        fingerprint = sha256(new.model_dump_json(exclude=absent).encode()).digest()
         write = partial(self._repository.create, user_id, new)
         return await self._idempotency.run(user_id, key, fingerprint, write, VersionedTask)
 

@@ -9,12 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backend.db.schema import SCHEMA
-from backend.db.task_statements import GET, INSERT, select_page
+from backend.db.task_fields import FIELD_BY_COLUMN
+from backend.db.task_list_statements import select_page
+from backend.db.task_statements import GET, INSERT
 from backend.devtools.embedded_postgres import embedded_postgres
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.migration import migrate
-from backend.schemas.task import TaskCreate
 from deploy.bench.variants import SERVER_CORES
 
 __all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
@@ -29,7 +30,7 @@ _SCRIPTS = {
     "get": (GET.sql, ("('user-' || :user::text)", f"((:user::bigint - 1) * {TASKS_PER_USER} + 1)")),
     "create": (
         INSERT.sql,
-        ("('user-' || :user::text)", *(_NEW.get(name, "NULL") for name in TaskCreate.model_fields)),
+        ("('user-' || :user::text)", *(_NEW.get(name, "NULL") for name in FIELD_BY_COLUMN)),
     ),
 }
 

@@ -122,9 +122,9 @@ def test_every_statement_is_restricted_to_one_user(statement: CompiledStatement)
 
 def test_statements_that_are_compiled_on_first_use_are_discovered() -> None:
     names = [statement.name for statement in STATEMENTS]
-    # One per sort key, order and subset of the conditions completed, search and after.
-    assert names.count("search tasks (window)") == len(SORT_KEYS) * 2 * 2**3
-    assert names.count("select tasks") == len(SORT_KEYS) * 2 * 2**3
+    # One per sort key, order and subset of the conditions completed, filters, after and null_keys.
+    assert names.count("search tasks (window)") == len(SORT_KEYS) * 2 * 2**4
+    assert names.count("select tasks") == len(SORT_KEYS) * 2 * 2**4
     assert {"insert task", "insert user", "delete idempotency keys"} <= set(names)
 
 

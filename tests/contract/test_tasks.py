@@ -13,10 +13,12 @@ async def test_created_task_has_every_field_and_its_place(alice: User) -> None:
     answer = await alice.request("POST", json={"title": "  Buy milk ", "description": "Oat"})
     assert answer.status_code == 201
     task = answer.json()
-    assert list(task) == ["id", "user_id", "title", "description", "completed", "created_at", "updated_at"]
+    assert list(task)[:5] == ["id", "user_id", "title", "description", "completed"]
+    assert list(task)[5:] == ["created_at", "updated_at", "priority", "due", "tags"]
     assert isinstance(task["id"], int)
     assert (task["user_id"], task["title"], task["description"]) == (alice.id, "Buy milk", "Oat")
     assert task["completed"] is False
+    assert (task["priority"], task["due"], task["tags"]) == ("none", None, [])
     assert task["created_at"] == task["updated_at"]
     assert task["created_at"].endswith("Z")
     assert abs((datetime.now(UTC) - datetime.fromisoformat(task["created_at"])).total_seconds()) < 60
@@ -41,13 +43,20 @@ async def test_task_is_read_back_with_its_etag(alice: User) -> None:
         {"description": None},
         {"description": ""},
         {"completed": True},
+        {"priority": "high"},
+        {"priority": "none"},
+        {"due": "2026-12-01"},
+        {"due": "2026-12-01T09:00:00Z"},
+        {"due": None},
+        {"tags": ["work", "home"]},
+        {"tags": []},
         {"title": "T", "description": "D", "completed": True},
     ],
 )
 async def test_update_changes_only_the_fields_that_it_has(
     alice: User, method: str, change: dict[str, object]
 ) -> None:
-    task = await alice.create("Old", description="Kept")
+    task = await alice.create("Old", description="Kept", priority="low", due="2026-11-30", tags=["old"])
     answer = await alice.request(method, f"/{task['id']}", json=change)
     assert answer.status_code == 200
     updated = answer.json()

@@ -201,13 +201,15 @@ async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> Non
         row["indexname"]: row["indexdef"].partition(" USING ")[2].removeprefix("btree ") for row in rows
     }
     title = 'lower(title) COLLATE "C"'
+    end_of_day = "(due_date + '23:59:59.999999'::time without time zone)"
+    due = f"COALESCE(due_at, timezone('UTC'::text, {end_of_day}))"
     assert columns == {
-        "ix_tasks_user_id_created_at": "(user_id, created_at, id)",
-        "ix_tasks_user_id_updated_at": "(user_id, updated_at, id)",
-        "ix_tasks_user_id_title": f"(user_id, {title}, id)",
         "ix_tasks_user_id_completed_created_at": "(user_id, completed, created_at, id)",
         "ix_tasks_user_id_completed_updated_at": "(user_id, completed, updated_at, id)",
         "ix_tasks_user_id_completed_title": f"(user_id, completed, {title}, id)",
+        "ix_tasks_user_id_completed_due": f"(user_id, completed, {due}, id)",
+        "ix_tasks_user_id_completed_priority": "(user_id, completed, priority, id)",
+        "ix_tasks_tags": "gin (user_id, tags) WHERE (tags IS NOT NULL)",
         "ix_tasks_search": "gin (user_id, title gin_trgm_ops, description gin_trgm_ops)",
         "ix_idempotency_keys_user_id_created_at": "(user_id, created_at)",
     }

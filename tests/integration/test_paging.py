@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import product
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
+from backend.schemas.due import due_bounds, due_key, parse_due
+from backend.schemas.limits import PRIORITIES
 from backend.schemas.task_page import Order, Sort
 from tests.support.service import User
 
@@ -30,16 +32,41 @@ async def create_many(user: User, titles: list[str]) -> list[dict[str, Any]]:
     return await asyncio.gather(*(user.create(title) for title in titles))
 
 
+def random_task(chance: random.Random) -> dict[str, Any]:
+    """Return a task with few different values, so that many keys are equal."""
+    return {
+        "title": f"Task {chance.randrange(8)}",
+        "completed": chance.random() < 0.3,
+        "due": chance.choice(
+            [None, "2026-12-01", "2026-12-01T23:59:59.999999Z", "2026-11-30T23:00:00-02:00"]
+        ),
+        "priority": chance.choice(PRIORITIES),
+        "tags": chance.sample(["home", "work", "garden"], chance.randrange(3)),
+    }
+
+
+def sort_key(task: dict[str, Any], sort: str, order: str) -> tuple[bool, Any, int]:
+    """Return what the list is sorted by, ascending: tasks without a key come last in both orders."""
+    value = task[sort]
+    if sort == "title":
+        value = value.lower()
+    elif sort == "priority":
+        value = PRIORITIES.index(value)
+    elif sort == "due" and value:
+        value = due_key(parse_due(value))
+    is_last = value in {None, 0} if sort in {"due", "priority"} else False
+    return (is_last != (order == "desc"), (not is_last and value) or 0, task["id"])
+
+
 @pytest.mark.parametrize(("sort", "order"), ORDERS)
 async def test_walk_sees_each_task_that_stays_once(alice: User, sort: str, order: str) -> None:
     chance = random.Random(f"{sort} {order}")  # noqa: S311 - a test's, that can be repeated
-    # Few titles, so that many keys are equal.
-    stay = await create_many(alice, [f"Task {chance.randrange(8)}" for _ in range(24)])
-    leave = await create_many(alice, [f"Task {chance.randrange(8)}" for _ in range(12)])
+    stay = [await alice.create(**random_task(chance)) for _ in range(24)]
+    leave = [await alice.create(**random_task(chance)) for _ in range(12)]
     seen: list[dict[str, Any]] = []
     async for tasks in walk(alice, sort=sort, order=order, limit=chance.randrange(1, 9)):
         seen += tasks
-        changes = [alice.create(f"Task {chance.randrange(8)}") for _ in range(chance.randrange(3))]
+        changes = [alice.create(**random_task(chance)) for _ in range(chance.randrange(3))]
         if leave:
             gone = leave.pop(chance.randrange(len(leave)))
             await alice.request("DELETE", f"/{gone['id']}")
@@ -49,8 +76,65 @@ async def test_walk_sees_each_task_that_stays_once(alice: User, sort: str, order
     ids = [task["id"] for task in seen]
     assert len(ids) == len(set(ids))
     assert {task["id"] for task in stay} <= set(ids)
-    keys = [(task["title"].lower() if sort == "title" else task[sort], task["id"]) for task in seen]
+    keys = [sort_key(task, sort, order) for task in seen]
     assert keys == sorted(keys, reverse=order == "desc")
+
+
+def matches(task: dict[str, Any], query: dict[str, Any]) -> bool:
+    """Return whether a task belongs to a list, by the definition in docs/api.md."""
+    key = task["due"] and due_key(parse_due(task["due"]))
+    tests: dict[str, Callable[[Any], bool]] = {
+        "status": lambda status: status in {"all", "completed" if task["completed"] else "pending"},
+        "search": lambda text: text.lower() in task["title"].lower(),
+        "priority": lambda priorities: task["priority"] in priorities,
+        "tag": lambda tags: set(tags) <= set(task["tags"]),
+        "due_before": lambda due: key is not None and key < due_bounds(parse_due(due))[0],
+        "due_after": lambda due: key is not None and key > due_bounds(parse_due(due))[1],
+        "has_due": lambda has_due: (key is not None) == (has_due == "true"),
+    }
+    return all(tests[name](value) for name, value in query.items() if name in tests)
+
+
+FILTERS: dict[str, list[Any]] = {
+    "status": ["all", "pending", "completed"],
+    "search": ["task", "k 3", "nowhere"],
+    "priority": [["none"], ["high"], ["none", "low"], ["low", "medium", "high"]],
+    "tag": [["home"], ["work", "home"], ["nowhere"]],
+    "due_before": ["2026-12-01", "2026-12-02", "2026-12-01T23:59:59.999999Z"],
+    "due_after": ["2026-11-30", "2026-12-01", "2026-12-01T01:00:00Z"],
+    "has_due": ["true", "false"],
+}
+
+
+@pytest.mark.parametrize("row_count", [40, 250])
+async def test_any_combination_of_filters_and_sort_has_each_matching_task_once(
+    alice: User, connection: "asyncpg.Connection[asyncpg.Record]", row_count: int
+) -> None:
+    """250 tasks are more than a filter scans before it uses an index of its own."""
+    chance = random.Random(row_count)  # noqa: S311 - a test's, that can be repeated
+    first = [await alice.create(**random_task(chance)) for _ in range(40)]
+    await connection.execute(
+        "INSERT INTO tasks (user_id, title, completed, due_date, due_at, priority, tags) SELECT user_id, title, completed,"
+        " due_date, due_at, priority, tags FROM tasks, generate_series(1, $2::int) WHERE user_id = $1 LIMIT $2::int",
+        *(alice.id, row_count - len(first)),
+    )
+    every = [task async for tasks in walk(alice, limit=200) for task in tasks]
+    assert len(every) == row_count
+    for sort, order in ORDERS * 3:
+        names = chance.sample(sorted(FILTERS), chance.randrange(1, 5))
+        query: dict[str, Any] = {name: chance.choice(FILTERS[name]) for name in names}
+        expected = sorted(
+            (task for task in every if matches(task, query)),
+            key=lambda task: sort_key(task, sort, order),
+            reverse=order == "desc",
+        )
+        limit = chance.randrange(max(1, len(expected) // 4), 200)
+        found = [
+            task["id"]
+            async for tasks in walk(alice, sort=sort, order=order, limit=limit, **query)
+            for task in tasks
+        ]
+        assert found == [task["id"] for task in expected], (sort, order, limit, query)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +152,7 @@ async def test_walk_of_a_filtered_list(alice: User, query: dict[str, str]) -> No
 async def test_search_finds_matches_inside_and_beyond_the_scan_window(
     alice: User, connection: "asyncpg.Connection[asyncpg.Record]", sort: str, order: str
 ) -> None:
-    """A search reads 100 tasks first, then all of them if needed; the responses do not differ."""
+    """A search reads 200 tasks first, then all of them if needed; the responses do not differ."""
     await alice.create("Task 0")
     await connection.execute(
         # Times and titles in an order that is not that of the ids.
@@ -111,14 +195,14 @@ async def test_search_fills_a_page_that_is_longer_than_what_it_reads_first(
     assert [len(tasks) for tasks in pages] == [200, 50]
 
 
-@pytest.mark.parametrize("place", [99, 100, 101])
+@pytest.mark.parametrize("place", [199, 200, 201])
 async def test_search_finds_a_match_in_the_last_row_read(
     alice: User, connection: "asyncpg.Connection[asyncpg.Record]", place: int
 ) -> None:
     await alice.create("Last of all")
     await connection.execute(
         "INSERT INTO tasks (user_id, title, created_at) SELECT $1, CASE n WHEN $2 THEN 'Needle' ELSE 'Hay' END,"
-        " now() + interval '1 day' - n * interval '1 s' FROM generate_series(1, 101) AS n",
+        " now() + interval '1 day' - n * interval '1 s' FROM generate_series(1, 201) AS n",
         alice.id,
         place,
     )

@@ -14,15 +14,8 @@ import asyncpg
 import pytest
 
 from backend.db.schema import SCHEMA
-from backend.db.task_statements import (
-    GET,
-    INSERT,
-    TOGGLE_COMPLETED,
-    UPDATE,
-    Condition,
-    search_window,
-    select_page,
-)
+from backend.db.task_list_statements import Condition, search_window, select_page
+from backend.db.task_statements import GET, INSERT, TOGGLE_COMPLETED, UPDATE
 from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.statement import CompiledStatement
 from backend.schemas.task_page import Order, Sort
@@ -62,12 +55,18 @@ async def write_a_million_tasks(url: str) -> None:
         [LARGE, SMALL],
     )
     await connection.execute(
-        # Nine of ten are completed; each order differs from that of the ids.
+        # Nine of ten are completed; each order differs from that of the ids. A third is due on a day, a third at a time.
+        # 1 % have the priority high, ten tasks medium, 10 % low; half have the tag "common", five tasks "rare".
         """
-        INSERT INTO tasks (user_id, title, completed, created_at, updated_at)
+        INSERT INTO tasks (user_id, title, completed, created_at, updated_at, priority, due_date, due_at, tags)
         SELECT $1, md5(n::text), n % 10 <> 0, now() - n * interval '1 second',
-               now() - ((n::bigint * 7919) % 1000003) * interval '1 second'
-        FROM generate_series(1, 1000000) AS n
+               now() - random_place * interval '1 second',
+               CASE WHEN n % 100 = 7 THEN 3 WHEN n % 100000 = 8 THEN 2 WHEN n % 10 = 3 THEN 1 END,
+               CASE WHEN n % 3 = 0 THEN date '2000-01-01' + random_place % 20000 END,
+               CASE WHEN n % 3 = 1 THEN timestamptz '2000-01-01Z' + random_place % 20000000 * interval '90 s' END,
+               CASE WHEN n % 200000 = 9 THEN ARRAY['rare', 'common'] WHEN n % 100 = 1 THEN ARRAY['one percent']
+                    WHEN n % 1000 = 2 THEN ARRAY['one in a thousand'] WHEN n % 2 = 0 THEN ARRAY['common', 'tag ' || n % 50] END
+        FROM generate_series(1, 1000000) AS n, LATERAL (SELECT ((n::bigint * 7919) % 1000003)::int AS random_place)
         """,
         LARGE,
     )

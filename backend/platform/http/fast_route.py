@@ -2,7 +2,7 @@
 
 Uses these internals of FastAPI: `fastapi.routing.iter_route_contexts`, the attributes of a route context
 (`dependant`, `path_regex`, `param_convertors`), `fastapi.dependencies.models.Dependant`, and
-`fastapi._compat.ModelField.validate` and `field_annotation_is_scalar`. If one of them differs, no fast route is installed.
+`fastapi._compat.ModelField.validate` and `field_annotation_is_scalar[_sequence]`. If one of them differs, no fast route is installed.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class FastRoute(BaseRoute):
         self._calls = calls
         self._shadows = shadows
         self._has_query = any(call.query_param for call in calls)
+        self._repeatable = [name for call in calls for name in _repeatable_names(call.query_param)]
         # Raises here, at installation, if `validate` has another signature.
         self._arguments(dict.fromkeys(route.param_convertors, ""), {})
 
@@ -97,8 +98,7 @@ class FastRoute(BaseRoute):
         path_params = {**scope.get("path_params", {}), **match.groupdict()}
         for name, convert in self._convertors:
             path_params[name] = convert(path_params[name])
-        query = dict(QueryParams(scope["query_string"])) if self._has_query else {}
-        arguments = self._arguments(path_params, query)
+        arguments = self._arguments(path_params, self._query(scope) if self._has_query else {})
         if arguments is None:
             return Match.NONE, {}
         return Match.FULL, {
@@ -120,6 +120,11 @@ class FastRoute(BaseRoute):
                 arguments[call.request_name] = request
             results.append(await call.function(**arguments))
         await results[-1](scope, receive, send)
+
+    def _query(self, scope: Scope) -> dict[str, Any]:
+        params = QueryParams(scope["query_string"])
+        query: dict[str, Any] = dict(params)
+        return query | {name: params.getlist(name) for name in self._repeatable if name in query}
 
     def _arguments(
         self, path_params: Mapping[str, Any], query: dict[str, Any]
@@ -232,11 +237,21 @@ def _is_model(field: ModelField) -> bool:
 
 
 def _is_flat(field: ModelField) -> bool:
-    """Return whether each field of a model takes one query parameter value."""
-    from fastapi._compat import field_annotation_is_scalar  # noqa: PLC0415 - may be missing
+    """Return whether each field of a model takes scalar query parameter values, one or several."""
+    from fastapi import _compat  # noqa: PLC0415 - may be missing
 
-    model = field.field_info.annotation
     return _is_model(field) and all(
-        field_annotation_is_scalar(each.annotation)
-        for each in model.model_fields.values()  # type: ignore[union-attr]  # a model
+        _compat.field_annotation_is_scalar(each.annotation)
+        or _compat.field_annotation_is_scalar_sequence(each.annotation)
+        for each in _fields(field).values()
     )
+
+
+def _repeatable_names(field: ModelField | None) -> list[str]:
+    from fastapi._compat import field_annotation_is_scalar as is_scalar  # noqa: PLC0415 - may be missing
+
+    return [name for name, each in _fields(field).items() if not is_scalar(each.annotation)] if field else []
+
+
+def _fields(model: ModelField) -> dict[str, Any]:
+    return model.field_info.annotation.model_fields  # type: ignore[union-attr, no-any-return]  # a model

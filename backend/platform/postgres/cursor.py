@@ -42,7 +42,7 @@ def decode_cursor(cursor: str, sort_key: SortKey, user_id: str, scope: Mapping[s
     try:
         data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         checksum, payload = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
-        key, id_ = msgspec.msgpack.decode(payload, type=tuple[str | int, int])
+        key, id_ = msgspec.msgpack.decode(payload, type=tuple[str | int | None, int])
         last = Keyset(sort_key.decode(key), id_)
     except (ValueError, TypeError, OverflowError, binascii.Error, msgspec.MsgspecError):
         raise _invalid(scope) from None

@@ -11,7 +11,10 @@ Order = Literal["asc", "desc"]
 
 
 class Keyset(msgspec.Struct, frozen=True):
-    """The position of one row in an ordered list: the value of the sort column, then `id` for equal values."""
+    """The position of one row in an ordered list: the value of the sort column, then `id` for equal values.
+
+    `key` is None for a row without a key, which comes after the rows with one.
+    """
 
     key: Any
     id: int

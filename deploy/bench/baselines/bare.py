@@ -24,6 +24,8 @@ def _task(number: int) -> dict[str, Any]:
         "completed": False,
         "created_at": _NOW,
         "updated_at": _NOW,
+        "priority": "none",
+        "tags": [],
     }
 
 

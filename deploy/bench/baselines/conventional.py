@@ -5,7 +5,8 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,6 +19,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 from backend.models import user  # noqa: F401 - tasks have a foreign key to it
 from backend.models.task import Task
+from backend.schemas.limits import PRIORITIES
 from backend.schemas.task import TaskCreate, TaskResponse, TaskUpdate
 from backend.schemas.task_page import TaskPage
 
@@ -115,29 +117,29 @@ async def list_tasks(
         )
     newest = query.order_by(col(Task.created_at).desc(), col(Task.id).desc()).limit(limit)
     tasks = (await database.execute(newest)).scalars().all()
-    return {"tasks": [task.model_dump() for task in tasks], "count": len(tasks), "next_cursor": None}
+    return {"tasks": [_response(task) for task in tasks], "count": len(tasks), "next_cursor": None}
 
 
 @app.post("/api/{user_id}/tasks", response_model=TaskResponse, status_code=201)
 async def create_task(user_id: OwnerDep, new: TaskCreate, database: SessionDep) -> object:
     """Write a task."""
-    task = Task(user_id=user_id, **new.model_dump())
+    task = Task(user_id=user_id, **_columns(new.model_dump()))
     database.add(task)
     await database.commit()
     await database.refresh(task)
-    return task.model_dump()
+    return _response(task)
 
 
 @app.get("/api/{user_id}/tasks/{task_id}", response_model=TaskResponse)
 async def get_task(task: TaskDep) -> object:
     """Return one task."""
-    return task.model_dump()
+    return _response(task)
 
 
 @app.patch("/api/{user_id}/tasks/{task_id}", response_model=TaskResponse)
 async def update_task(task: TaskDep, change: TaskUpdate, database: SessionDep) -> object:
     """Change a task."""
-    for name, value in change.model_dump(exclude_unset=True).items():
+    for name, value in _columns(change.model_dump(exclude_unset=True)).items():
         setattr(task, name, value)
     return await _saved(task, database)
 
@@ -155,4 +157,27 @@ async def _saved(task: Task, database: AsyncSession) -> object:
         setattr(task, name, value)
     await database.commit()
     await database.refresh(task)
-    return task.model_dump()
+    return _response(task)
+
+
+def _columns(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of the given fields."""
+    columns = dict(fields)
+    if "due" in columns:
+        due = columns.pop("due")
+        is_instant = isinstance(due, datetime)
+        columns |= {"due_date": None if is_instant else due, "due_at": due if is_instant else None}
+    if "priority" in columns:
+        columns["priority"] = PRIORITIES.index(columns["priority"]) or None
+    if "tags" in columns:
+        columns["tags"] = columns["tags"] or None
+    return columns
+
+
+def _response(task: Task) -> dict[str, Any]:
+    """Return the fields of the response model."""
+    return task.model_dump() | {
+        "priority": PRIORITIES[task.priority or 0],
+        "due": task.due_date or task.due_at,
+        "tags": task.tags or [],
+    }

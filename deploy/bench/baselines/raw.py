@@ -8,8 +8,9 @@ import asyncpg
 import msgspec
 from fastapi import FastAPI, Response
 
-from backend.db.task_statements import GET, select_page
-from backend.models.task import TaskRow
+from backend.db.task_fields import task_row
+from backend.db.task_list_statements import select_page
+from backend.db.task_statements import GET
 from backend.services.task_service import TaskPageRecord
 
 __all__ = ["app"]
@@ -38,7 +39,7 @@ app = FastAPI(lifespan=lifespan)
 async def list_tasks(user_id: str) -> Response:
     """Return the newest tasks."""
     rows = await app.state.pool.fetch(_LIST, user_id, _PAGE + 1)
-    tasks = [TaskRow(*row) for row in rows[:_PAGE]]
+    tasks = [task_row(row) for row in rows[:_PAGE]]
     return _json(TaskPageRecord(tasks, len(tasks), None))
 
 
@@ -46,8 +47,7 @@ async def list_tasks(user_id: str) -> Response:
 async def get_task(user_id: str, task_id: int) -> Response:
     """Return one task."""
     rows = await app.state.pool.fetch(GET.sql, user_id, task_id)
-    *fields, _version = rows[0]
-    return _json(TaskRow(*fields))
+    return _json(task_row(rows[0]))
 
 
 def _json(body: object) -> Response:

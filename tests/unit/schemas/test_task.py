@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from backend.models.task import TaskRow
 from backend.platform.http.canonical_int import CANONICAL_INT
+from backend.schemas.due import format_due
+from backend.schemas.limits import PRIORITIES
 from backend.schemas.task import TaskCreate, TaskResponse, TaskUpdate
 from backend.schemas.task_page import TaskPage
 from backend.services.task_service import TaskPageRecord
@@ -27,6 +29,9 @@ tasks = st.builds(
     completed=st.booleans(),
     created_at=times,
     updated_at=times,
+    priority=st.sampled_from(PRIORITIES),
+    due=st.none() | (st.dates() | times).map(format_due),
+    tags=st.lists(texts, max_size=3).map(tuple),
 )
 pages = st.builds(
     TaskPageRecord,
@@ -53,7 +58,7 @@ def check(record: msgspec.Struct, model: type[BaseModel]) -> None:
     encoded = msgspec.json.encode(record)
     parsed = model.model_validate_json(encoded)
     assert list(json.loads(encoded)) == list(model.model_fields) == list(record.__struct_fields__)
-    assert parsed.model_dump() == msgspec.to_builtins(record, builtin_types=(datetime,))
+    assert parsed.model_dump(mode="json") == json.loads(encoded)
 
 
 @given(tasks)

@@ -28,6 +28,7 @@ class Filter(BaseModel):
 
     limit: int = 50
     text: str | None = None
+    tag: list[str] | None = None
 
 
 async def caller(name: Annotated[str, Path()], request: Request) -> str:
@@ -82,6 +83,8 @@ def _fast_route_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
         "/anna/3?limit=7&text=a%20b",
         "/anna/3?limit=7&limit=8",
         "/anna/3?text=",
+        "/anna/3?tag=a",
+        "/anna/3?tag=a&limit=7&tag=b&tag=",
         "/%2Fanna/0",
         "/anna/0?limit=x&colour=red",
         "/anna/three?limit=1.5",
@@ -179,15 +182,15 @@ async def with_single_query(limit: int) -> Response:
     return Response(str(limit))
 
 
-class Tags(BaseModel):
-    tag: list[str]
+class Nested(BaseModel):
+    tag: list[list[str]] = []
 
 
-async def with_list(tags: Annotated[Tags, Query()]) -> Response:
-    return Response(repr(tags))
+async def with_nested_list(nested: Annotated[Nested, Query()]) -> Response:
+    return Response(repr(nested))
 
 
-async def with_two_models(one: Annotated[Filter, Query()], two: Annotated[Tags, Query()]) -> Response:
+async def with_two_models(one: Annotated[Filter, Query()], two: Annotated[Filter, Query()]) -> Response:
     return Response(repr((one, two)))
 
 
@@ -211,7 +214,7 @@ async def with_repeated(who: Annotated[str, Depends(caller, use_cache=False)]) -
         with_response,
         with_single_query,
         with_repeated,
-        with_list,
+        with_nested_list,
         with_two_models,
         with_model_response,
     ],

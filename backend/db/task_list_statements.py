@@ -1,0 +1,160 @@
+"""The statements of the list of tasks, and of everything else that reads or deletes several tasks of one user."""
+
+from functools import cache
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    SmallInteger,
+    Text,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
+
+from backend.db.task_fields import COLUMNS
+from backend.models.task import DUE, TASKS
+from backend.platform.postgres.keyset import directed, is_after
+from backend.platform.postgres.statement import CompiledStatement, parameter
+from backend.schemas.task_page import SORT_KEYS, Order, Sort
+
+__all__ = ["FILTER_PARAMETERS", "Condition", "search_window", "select_page"]
+
+SCAN_WINDOW_ROWS = 200
+"""Rows that a filter scans in list order before it uses an index of its own: about 0.3 ms in PostgreSQL."""
+
+_user_id = parameter("user_id", TASKS.c.user_id.type)
+_row_count = parameter("row_count", BigInteger)
+
+Condition = Literal["completed", "filters", "after", "null_keys"]
+
+
+@cache
+def select_page(sort: Sort, order: Order, conditions: frozenset[Condition]) -> CompiledStatement:
+    """Return the statement of one page in keyset order, compiled on first use.
+
+    Args:
+        sort: The sort key; `id` breaks ties.
+        order: Its direction.
+        conditions: `completed` for tasks of one status; `filters` if any of `FILTER_PARAMETERS` is not NULL; `after`
+            for a page after a keyset; `null_keys` for the tasks without a key (see `SortKey.nullable`).
+    """
+    tasks = _tasks(conditions)
+    statement = select(*_columns(tasks)).where(*_conditions(tasks, sort, order, conditions))
+    if "filters" in conditions:
+        statement = statement.where(_matches(tasks))
+    return CompiledStatement(
+        "select tasks", statement.order_by(*_ordering(tasks, sort, order)).limit(_row_count)
+    )
+
+
+@cache
+def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) -> CompiledStatement:
+    """Return the statement that filters only the next 200 tasks, at a low cost for all values.
+
+    Its rows have two columns more than a task: `is_match`, and `window_exhausted`, which is true for the last row of
+    a full window. The statement returns that row even if it does not match, because more tasks can follow it.
+
+    Args:
+        sort: As for `select_page`.
+        order: As for `select_page`.
+        conditions: As for `select_page`; the filters are always active.
+    """
+    tasks = _tasks(conditions)
+    ordering = _ordering(tasks, sort, order)
+    window = (
+        select(
+            *tasks.c,
+            _sort_expression(tasks, sort).label("sort_key"),
+            func.row_number().over(order_by=ordering).label("row_number"),
+        )
+        .where(*_conditions(tasks, sort, order, conditions))
+        .order_by(*ordering)
+        # Not a parameter: the generic plan must know the value.
+        .limit(literal_column(str(SCAN_WINDOW_ROWS)))
+        .subquery()
+    )
+    is_last = window.c.row_number == literal_column(str(SCAN_WINDOW_ROWS))
+    # Only the last row can be returned without a match: the filters are evaluated again for this row only.
+    is_match = case((is_last, _matches(window)), else_=true())
+    return CompiledStatement(
+        "search tasks (window)",
+        select(*_columns(window), is_match.label("is_match"), is_last.label("window_exhausted"))
+        .where(or_(_matches(window), is_last))
+        .order_by(*directed(order, window.c.sort_key, window.c.id))
+        .limit(_row_count),
+    )
+
+
+def _tasks(conditions: frozenset[Condition]) -> FromClause:
+    """Return a user's tasks of one status, or the union of both: each part is one ordered index scan."""
+    tasks = select(*COLUMNS, DUE.label("due")).where(TASKS.c.user_id == _user_id)
+    if "completed" in conditions:
+        return tasks.where(TASKS.c.completed == parameter("completed", Boolean)).subquery()
+    return union_all(*(tasks.where(TASKS.c.completed == each) for each in (false(), true()))).subquery()
+
+
+def _columns(tasks: FromClause) -> list[ColumnElement[Any]]:
+    return [tasks.c[each.name] for each in COLUMNS]
+
+
+def _conditions(
+    tasks: FromClause, sort: Sort, order: Order, conditions: frozenset[Condition]
+) -> list[ColumnElement[bool]]:
+    key, null_keys = SORT_KEYS[sort], "null_keys" in conditions
+    result: list[ColumnElement[bool]] = []
+    if key.nullable:
+        expression = _sort_expression(tasks, sort)
+        result.append(expression.is_(None) if null_keys else expression.is_not(None))
+    if "after" in conditions:
+        result.append(is_after(tasks, sort, key, order, null_keys=null_keys))
+    return result
+
+
+FILTER_PARAMETERS = {
+    "search": parameter("search", Text),
+    "priorities": parameter("priorities", ARRAY(SmallInteger)),
+    "no_priority": parameter("no_priority", Boolean),
+    "tags": parameter("tags", ARRAY(Text)),
+    # As text, see OPTIONAL_TIME_KEY.
+    "due_before": cast(parameter("due_before", Text), DateTime(timezone=True)),
+    "due_after": cast(parameter("due_after", Text), DateTime(timezone=True)),
+    "has_due": parameter("has_due", Boolean),
+}
+"""The values of the filters. NULL filters nothing; a custom plan leaves such a condition out."""
+
+
+def _matches(tasks: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a task passes all filters."""
+    value = FILTER_PARAMETERS
+    columns, due = tasks.c, tasks.c.due
+    has_priority = columns.priority == func.any(value["priorities"])
+    tests: dict[str, ColumnElement[bool]] = {
+        "search": or_(columns.title.ilike(value["search"]), columns.description.ilike(value["search"])),
+        "priorities": or_(has_priority, and_(value["no_priority"], columns.priority.is_(None))),
+        "tags": columns.tags.op("@>", is_comparison=True)(value["tags"]),
+        "due_before": due < value["due_before"],
+        "due_after": due > value["due_after"],
+        "has_due": due.is_not(None) == value["has_due"],
+    }
+    return and_(*(or_(value[name].is_(None), test) for name, test in tests.items()))
+
+
+def _sort_expression(tasks: FromClause, sort: Sort) -> ColumnElement[Any]:
+    return SORT_KEYS[sort].expression(tasks.c[sort])
+
+
+def _ordering(tasks: FromClause, sort: Sort, order: Order) -> list[Any]:
+    return directed(order, _sort_expression(tasks, sort), tasks.c.id)
