@@ -15,7 +15,7 @@ from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from backend.api.errors import STATUS_BY_ERROR
-from backend.api.routers import tasks
+from backend.api.routers import task_batches, tasks
 from backend.config import Settings, load_settings
 from backend.db.schema import SCHEMA
 from backend.db.task_repository import TaskRepository
@@ -37,6 +37,7 @@ from backend.platform.postgres.idempotency import IdempotencyStore
 from backend.platform.postgres.schema_probe import pool_state
 from backend.platform.server.drain import Drain, drain_marker_path
 from backend.platform.server.event_loop import install_exception_handler
+from backend.services.task_batch_service import TaskBatchService
 from backend.services.task_service import TaskService
 
 __all__ = ["create_app"]
@@ -49,14 +50,16 @@ _DESCRIPTION = """The tasks of one user at a time, kept in PostgreSQL.
 Send the token of your Better Auth frontend as `Authorization: Bearer <token>`; its `sub` is the
 `{user_id}` of every path. Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem."""
 
-ROUTERS = (tasks.router,)
+ROUTERS = (task_batches.router, tasks.router, task_batches.tags_router)
 
 
 def _add_services(state: State, database: Database, settings: Settings) -> None:
     """Create the services of the routers, under the names that `dependencies.service` reads."""
     users = UserRepository(database, settings.users_table_owner)
     idempotency = IdempotencyStore(database)
-    state.task_service = TaskService(TaskRepository(database), users, idempotency)
+    repository = TaskRepository(database)
+    state.task_service = TaskService(repository, users, idempotency)
+    state.task_batch_service = TaskBatchService(repository, users, idempotency)
 
 
 def create_app(settings: Settings, routers: Iterable[APIRouter] = ROUTERS) -> FastAPI:

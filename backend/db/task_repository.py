@@ -1,11 +1,12 @@
 """The tasks of a user in PostgreSQL: one statement per operation, each with the user's id."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
 
 from backend.db import task_statements as tasks
+from backend.db.task_bulk_statements import COUNT_TAGS, DELETE_COMPLETED
 from backend.db.task_fields import column_values, task_row
 from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
 from backend.db.user_repository import register_user_reference
@@ -15,7 +16,7 @@ from backend.platform.postgres.conditional_write import precondition_values
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.keyset import keyset_values
 from backend.platform.postgres.list_query import ListQuery
-from backend.platform.postgres.statement import CompiledStatement, Connection
+from backend.platform.postgres.statement import Connection
 from backend.schemas.limits import PRIORITIES
 from backend.schemas.task import TaskCreate, TaskUpdate
 from backend.schemas.task_page import SORT_KEYS, Filter
@@ -75,10 +76,10 @@ class TaskRepository:
             await self._database.fetch(tasks.GET, retry_on_disconnect=True, user_id=user_id, task_id=task_id)
         )
 
-    async def version(self, user_id: str, task_id: int) -> int | None:
+    async def version(self, user_id: str, task_id: int, connection: Connection | None = None) -> int | None:
         """Return the task's version, or None if the user has no such task."""
         rows = await self._database.fetch(
-            tasks.VERSION, retry_on_disconnect=True, user_id=user_id, task_id=task_id
+            tasks.VERSION, connection=connection, retry_on_disconnect=True, user_id=user_id, task_id=task_id
         )
         return rows[0][0] if rows else None
 
@@ -101,34 +102,50 @@ class TaskRepository:
         return _row(rows[0])
 
     async def update(
-        self, user_id: str, task_id: int, change: TaskUpdate, precondition: Precondition
+        self,
+        user_id: str,
+        task_id: int,
+        change: TaskUpdate,
+        precondition: Precondition,
+        connection: Connection | None = None,
     ) -> VersionedTask | None:
         """Change the fields that are set in `change`, or return None if no task meets the precondition."""
         values = column_values({name: getattr(change, name) for name in TaskUpdate.model_fields})
         values |= {f"set_{name}": name in change.model_fields_set for name in TaskUpdate.model_fields}
-        return _versioned(await self._write(tasks.UPDATE, user_id, task_id, precondition, **values))
+        values |= {"user_id": user_id, "task_id": task_id, **precondition_values(precondition)}
+        return _versioned(await self._database.fetch(tasks.UPDATE, connection=connection, **values))
 
     async def toggle_completed(
         self, user_id: str, task_id: int, precondition: Precondition
     ) -> VersionedTask | None:
         """Flip `completed`, or return None if no task meets the precondition."""
-        return _versioned(await self._write(tasks.TOGGLE_COMPLETED, user_id, task_id, precondition))
+        values = {"user_id": user_id, "task_id": task_id, **precondition_values(precondition)}
+        return _versioned(await self._database.fetch(tasks.TOGGLE_COMPLETED, **values))
 
-    async def delete(self, user_id: str, task_id: int, precondition: Precondition) -> bool:
-        """Delete the task and return whether a task met the precondition."""
-        return bool(await self._write(tasks.DELETE, user_id, task_id, precondition))
-
-    async def _write(
+    async def delete(
         self,
-        statement: CompiledStatement,
         user_id: str,
         task_id: int,
         precondition: Precondition,
-        **values: Any,
-    ) -> Sequence[asyncpg.Record]:
-        return await self._database.fetch(
-            statement, user_id=user_id, task_id=task_id, **precondition_values(precondition), **values
-        )
+        connection: Connection | None = None,
+    ) -> bool:
+        """Delete the task and return whether a task met the precondition."""
+        values = {"user_id": user_id, "task_id": task_id, **precondition_values(precondition)}
+        return bool(await self._database.fetch(tasks.DELETE, connection=connection, **values))
+
+    async def delete_completed(self, user_id: str) -> tuple[int, bool]:
+        """Delete up to 1,000 completed tasks; return their number, and whether there are more."""
+        (row,) = await self._database.fetch(DELETE_COMPLETED, user_id=user_id)
+        return row["deleted"], row["more"]
+
+    async def count_tags(self, user_id: str) -> Sequence[tuple[str, int, int]]:
+        """Return tags with the numbers of pending and of all tasks, among the 10,000 newest, most used first."""
+        rows = await self._database.fetch(COUNT_TAGS, retry_on_disconnect=True, user_id=user_id)
+        return [(row["tag"], row["pending"], row["total"]) for row in rows]
+
+    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run several operations, which get the connection, in one transaction. See `Database.transaction`."""
+        return await self._database.transaction(work)
 
 
 def _row(row: asyncpg.Record) -> VersionedTask:

@@ -35,6 +35,17 @@ def exit_with(error: ConfigurationError) -> NoReturn:
     raise SystemExit(2)
 
 
+class InvalidValue(NamedTuple):
+    """One thing that is wrong with the input.
+
+    `pointer` is a JSON pointer into the body (RFC 6901) or names the place outside it,
+    such as `query/limit`; `detail` says what is expected.
+    """
+
+    pointer: str
+    detail: str
+
+
 class DomainError(Exception):
     """Base of every error that a caller is told about.
 
@@ -47,6 +58,9 @@ class DomainError(Exception):
 
     title: str
     """The same short summary for every occurrence of this error."""
+
+    errors: tuple[InvalidValue, ...] = ()
+    """The parts of the input that caused it, where the input has several that could."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -93,17 +107,6 @@ class PreconditionFailed(DomainError):
 
     code = "precondition-failed"
     title = "Precondition failed"
-
-
-class InvalidValue(NamedTuple):
-    """One thing that is wrong with the input.
-
-    `pointer` is a JSON pointer into the body (RFC 6901) or names the place outside it,
-    such as `query/limit`; `detail` says what is expected.
-    """
-
-    pointer: str
-    detail: str
 
 
 class InvalidInput(DomainError):

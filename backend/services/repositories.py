@@ -1,7 +1,7 @@
 """Protocols of the data layer. Unit tests implement them in memory."""
 # ruff: noqa: D102 - the implementations document the methods
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from backend.models.task import TaskRow, VersionedTask
@@ -11,7 +11,12 @@ from backend.platform.postgres.statement import Connection
 from backend.schemas.task import TaskCreate, TaskUpdate
 from backend.schemas.task_page import Filter
 
-__all__ = ["IdempotencyStoreProtocol", "TaskRepositoryProtocol", "UserRepositoryProtocol"]
+__all__ = [
+    "IdempotencyStoreProtocol",
+    "TaskBatchRepositoryProtocol",
+    "TaskRepositoryProtocol",
+    "UserRepositoryProtocol",
+]
 
 
 class TaskRepositoryProtocol(Protocol):
@@ -36,6 +41,34 @@ class TaskRepositoryProtocol(Protocol):
     ) -> VersionedTask | None: ...
 
     async def delete(self, user_id: str, task_id: int, precondition: Precondition, /) -> bool: ...
+
+
+class TaskBatchRepositoryProtocol(Protocol):
+    """Also implemented by `TaskRepository`; `Connection` is that of `transaction`."""
+
+    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]], /) -> Result: ...
+
+    async def create(self, user_id: str, new: TaskCreate, connection: Connection, /) -> VersionedTask: ...
+
+    async def update(
+        self,
+        user_id: str,
+        task_id: int,
+        change: TaskUpdate,
+        precondition: Precondition,
+        connection: Connection,
+        /,
+    ) -> VersionedTask | None: ...
+
+    async def delete(
+        self, user_id: str, task_id: int, precondition: Precondition, connection: Connection, /
+    ) -> bool: ...
+
+    async def version(self, user_id: str, task_id: int, connection: Connection, /) -> int | None: ...
+
+    async def delete_completed(self, user_id: str, /) -> tuple[int, bool]: ...
+
+    async def count_tags(self, user_id: str, /) -> Sequence[tuple[str, int, int]]: ...
 
 
 class UserRepositoryProtocol(Protocol):

@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from starlette.datastructures import Headers
 
 from backend.platform.concurrency.precondition import Precondition
 from backend.platform.errors import InvalidInput, InvalidValue
 
-__all__ = ["etag", "parse_preconditions"]
+__all__ = ["ENTITY_TAGS_PATTERN", "etag", "parse_if_match", "parse_preconditions"]
+
+ENTITY_TAGS_PATTERN: Final = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
+"""For OpenAPI: `*` or a list of entity tags."""
+
+_EXPECTED: Final = 'must be * or entity tags in quotes, such as "v3"'
 
 _TAG_LIST = re.compile(
     r'[ \t]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*)*'
@@ -31,13 +36,10 @@ def parse_preconditions(headers: Headers) -> Precondition:
     Raises:
         InvalidInput: A header is neither `*` nor a list of entity tags.
     """
-    if_match = _tags(headers, "if-match")
-    if_none_match = _tags(headers, "if-none-match")
+    if_match = _header_tags(headers, "if-match")
+    if_none_match = _header_tags(headers, "if-none-match")
     return Precondition(
-        # If-Match compares strongly: a weak tag never matches (RFC 9110 §8.8.3.2).
-        if_match=None
-        if if_match is None or if_match == "*"
-        else _versions(tag for weak, tag in if_match if not weak),
+        if_match=_strong_versions(if_match),
         if_none_match=None
         if if_none_match is None or if_none_match == "*"
         else _versions(tag for _, tag in if_none_match),
@@ -45,18 +47,37 @@ def parse_preconditions(headers: Headers) -> Precondition:
     )
 
 
-def _tags(headers: Headers, name: str) -> list[tuple[str, str]] | Literal["*"] | None:
+def parse_if_match(value: object) -> Precondition:
+    """Return the precondition of an `If-Match` outside of a header.
+
+    Raises:
+        ValueError: It is neither `*` nor a list of entity tags.
+    """
+    if not isinstance(value, str):
+        raise ValueError(_EXPECTED)  # noqa: TRY004 - Pydantic reports a ValueError
+    return Precondition(if_match=_strong_versions(_tags(value)))
+
+
+def _header_tags(headers: Headers, name: str) -> list[tuple[str, str]] | Literal["*"] | None:
     lines = headers.getlist(name)
-    if not lines:
-        return None
-    value = ", ".join(lines).strip()
+    try:
+        return _tags(", ".join(lines)) if lines else None
+    except ValueError as error:
+        raise InvalidInput(InvalidValue(f"/header/{name}", str(error))) from None
+
+
+def _tags(text: str) -> list[tuple[str, str]] | Literal["*"]:
+    value = text.strip()
     if value == "*":
         return "*"
     if not _TAG_LIST.fullmatch(value):
-        raise InvalidInput(
-            InvalidValue(f"/header/{name}", 'must be * or entity tags in quotes, such as "v3"')
-        )
+        raise ValueError(_EXPECTED)
     return _TAG.findall(value)
+
+
+def _strong_versions(tags: list[tuple[str, str]] | Literal["*"] | None) -> tuple[int, ...] | None:
+    # If-Match compares strongly: a weak tag never matches (RFC 9110 §8.8.3.2).
+    return None if tags is None or tags == "*" else _versions(tag for weak, tag in tags if not weak)
 
 
 def _versions(tags: Iterable[str]) -> tuple[int, ...]:

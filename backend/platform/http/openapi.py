@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from backend.platform.http.conditional_requests import ENTITY_TAGS_PATTERN
 from backend.platform.http.problem_details import MEDIA_TYPE
 
 __all__ = [
@@ -42,7 +43,6 @@ _PROBLEMS: Final[dict[int, tuple[str, dict[str, str]]]] = {
     503: ("The database, or the frontend's key set, is unavailable.", _RETRY_AFTER),
     504: ("The database did not respond in time.", _RETRY_AFTER),
 }
-_ENTITY_TAGS: Final = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
 
 IDEMPOTENCY_KEY: Final = (
     "Idempotency-Key",
@@ -63,12 +63,12 @@ def preconditions(resource: str) -> tuple[tuple[str, str, str], ...]:
     return (
         (
             "If-Match",
-            _ENTITY_TAGS,
+            ENTITY_TAGS_PATTERN,
             f'Only if the {resource} has one of these entity tags (RFC 9110 §13.1.1), such as `"v3"`.',
         ),
         (
             "If-None-Match",
-            _ENTITY_TAGS,
+            ENTITY_TAGS_PATTERN,
             f"Only if the {resource} has none of these entity tags (RFC 9110 §13.1.2).",
         ),
     )

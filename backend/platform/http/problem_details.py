@@ -101,9 +101,8 @@ def problem_response(
     if isinstance(error, HttpError):
         return _problem(scope, error.status, error.detail, headers=error.headers)
     status, headers = statuses[type(error)]
-    errors = error.errors if isinstance(error, InvalidInput) else ()
     return _problem(
-        scope, status, error.detail, code=error.code, title=error.title, errors=errors, headers=headers
+        scope, status, error.detail, code=error.code, title=error.title, errors=error.errors, headers=headers
     )
 
 

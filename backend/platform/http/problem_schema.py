@@ -38,4 +38,7 @@ class Problem(BaseModel):
     detail: str = Field(description="What happened this time, and what to do.")
     instance: str = Field(description="The path of the request.")
     request_id: str = Field(description="Leads to this request in the log; also in `X-Request-ID`.")
-    errors: list[InvalidField] = Field(default=[], description="With 422: what is wrong, one by one.")
+    errors: list[InvalidField] = Field(
+        default=[],
+        description="With 422: what is wrong, one by one. With 404 and 412 of a batch: the operation.",
+    )

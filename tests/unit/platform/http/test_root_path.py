@@ -63,7 +63,9 @@ async def test_every_layer_reads_the_same_path(tmp_path: Path, name: str, *, by_
     created = await send("POST", "/api/alice/tasks", headers=headers, body=b'{"title": "Milk"}')
     assert (created.status, created.header("location")) == (201, f"{url_prefix}/api/alice/tasks/7")
     assert (await send("GET", "/api/bob/tasks", headers=headers)).status == 403
-    assert (await send("PUT", "/api/alice/tasks", headers=headers)).header("allow") == "GET, HEAD, POST"
+    assert (await send("PUT", "/api/alice/tasks", headers=headers)).header(
+        "allow"
+    ) == "GET, HEAD, POST, DELETE"
 
     assert (await send("GET", "/health")).status == 200
     document = json.loads((await send("GET", "/openapi.json")).body)
