@@ -15,7 +15,7 @@ from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from backend.api.errors import STATUS_BY_ERROR
-from backend.api.routers import task_batches, tasks
+from backend.api.routers import calendar, task_batches, tasks
 from backend.config import Settings, load_settings
 from backend.db.schema import SCHEMA
 from backend.db.task_repository import TaskRepository
@@ -50,7 +50,7 @@ _DESCRIPTION = """The tasks of one user at a time, kept in PostgreSQL.
 Send the token of your Better Auth frontend as `Authorization: Bearer <token>`; its `sub` is the
 `{user_id}` of every path. Every error is an [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem."""
 
-ROUTERS = (task_batches.router, tasks.router, task_batches.tags_router)
+ROUTERS = (calendar.router, task_batches.router, tasks.router, task_batches.tags_router)
 
 
 def _add_services(state: State, database: Database, settings: Settings) -> None:

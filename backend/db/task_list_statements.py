@@ -132,9 +132,8 @@ FILTER_PARAMETERS = {
     "priorities": parameter("priorities", ARRAY(SmallInteger)),
     "no_priority": parameter("no_priority", Boolean),
     "tags": parameter("tags", ARRAY(Text)),
-    # As text, see OPTIONAL_TIME_KEY.
-    "due_before": cast(parameter("due_before", Text), DateTime(timezone=True)),
-    "due_after": cast(parameter("due_after", Text), DateTime(timezone=True)),
+    "due_before": parameter("due_before", Text),  # see OPTIONAL_TIME_KEY
+    "due_after": parameter("due_after", Text),
     "has_due": parameter("has_due", Boolean),
 }
 """The values of the filters. NULL filters nothing; a custom plan leaves such a condition out."""
@@ -149,8 +148,8 @@ def _matches(tasks: FromClause) -> ColumnElement[bool]:
         "search": or_(columns.title.ilike(value["search"]), columns.description.ilike(value["search"])),
         "priorities": or_(has_priority, and_(value["no_priority"], columns.priority.is_(None))),
         "tags": columns.tags.op("@>", is_comparison=True)(value["tags"]),
-        "due_before": due < value["due_before"],
-        "due_after": due > value["due_after"],
+        "due_before": due < cast(value["due_before"], DateTime(timezone=True)),
+        "due_after": due > cast(value["due_after"], DateTime(timezone=True)),
         "has_due": due.is_not(None) == value["has_due"],
     }
     return and_(*(or_(value[name].is_(None), test) for name, test in tests.items()))

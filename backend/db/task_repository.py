@@ -162,7 +162,9 @@ def _parts(query: ListQuery[Filter]) -> Sequence[bool]:
         return (False,)
     if query.sort == "due" and "has_due" in query.filters:
         return (not query.filters["has_due"],)
-    return (True,) if query.after is not None and query.after.key is None else (False, True)
+    is_after_keys = query.after is not None and query.after.key is None
+    is_before_nulls = query.sort == "priority" and "none" not in query.filters.get("priority", ["none"])
+    return (False,) * (not is_after_keys) + (True,) * (not is_before_nulls)
 
 
 def _values(query: ListQuery[Filter]) -> tuple[dict[str, Any], frozenset[Condition]]:

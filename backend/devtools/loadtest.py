@@ -18,7 +18,7 @@ from backend.platform.settings.auth import AuthSettings
 __all__ = ["run"]
 
 _USER = "load"
-_MIX = {"list": 60, "create": 15, "update": 15, "complete": 5, "delete": 5}
+_MIX = {"list": 55, "filter": 5, "create": 15, "update": 15, "complete": 5, "delete": 5}
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -78,7 +78,7 @@ async def _run_client(client: httpx.AsyncClient, deadline: float, report: _Repor
     task_ids: list[int] = []
     while time.perf_counter() < deadline:
         (action,) = random.choices([*_MIX], weights=[*_MIX.values()])  # noqa: S311 - not a secret
-        if action != "list" and not task_ids:
+        if action not in {"list", "filter"} and not task_ids:
             action = "create"
         started = time.perf_counter()
         try:
@@ -99,10 +99,15 @@ async def _send(client: httpx.AsyncClient, action: str, task_ids: list[int]) -> 
     match action:
         case "list":
             return await client.get(tasks, params={"limit": 20})
+        case "filter":
+            return await client.get(tasks, params={"tag": "load", "priority": "high", "sort": "due"})
         case "create":
-            return await client.post(tasks, json={"title": "Under load"})
+            return await client.post(
+                tasks, json={"title": "Under load", "tags": ["load"], "due": "2030-01-01"}
+            )
         case "update":
-            return await client.patch(f"{tasks}/{task_ids[-1]}", json={"title": "Changed under load"})
+            change = {"title": "Changed under load", "priority": "high"}
+            return await client.patch(f"{tasks}/{task_ids[-1]}", json=change)
         case "complete":
             return await client.patch(f"{tasks}/{task_ids[-1]}/complete")
         case _:

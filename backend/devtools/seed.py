@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from backend.config import Settings
@@ -14,6 +15,8 @@ from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.dsn import check_dsns
 from backend.platform.postgres.idempotency import IdempotencyStore
+from backend.schemas.due import format_due
+from backend.schemas.limits import PRIORITIES
 from backend.schemas.task import TaskCreate
 from backend.schemas.task_page import TaskQuery
 from backend.services.task_service import TaskService
@@ -26,6 +29,7 @@ __all__ = ["seed_database"]
 _NAMES = ("alice", "bob", "carol", "dave", "erin")
 _PAGE = 200
 _COMPLETED_PERCENT = 40
+_TAGS = ("home", "work", "shopping", "family", "garden", "urgent", "someday", "phone")
 
 
 def seed_database(settings: Settings, users: int, tasks: int) -> int:
@@ -65,14 +69,29 @@ async def _add_missing_tasks(service: TaskService, number: int, tasks: int) -> i
     faker = _faker(number)
     for index in range(tasks):
         # Generate existing tasks too: each call advances the random generator of the later ones.
-        new = TaskCreate(
-            title=faker.sentence(nb_words=5).rstrip("."),
-            description=faker.paragraph() if faker.boolean() else None,
-            completed=faker.boolean(_COMPLETED_PERCENT),
-        )
+        new = _random_task(faker)
         if index >= existing:
             await service.create(owner, new, None)
     return max(0, tasks - existing)
+
+
+def _random_task(faker: "Faker") -> TaskCreate:
+    """Return a task; half of them have a due date, in the weeks around today, and most have tags."""
+    title = faker.sentence(nb_words=5).rstrip(".")
+    description = faker.paragraph() if faker.boolean() else None
+    completed = faker.boolean(_COMPLETED_PERCENT)
+    due: date | None = None
+    if faker.boolean():
+        day = datetime.now(UTC).date() + timedelta(days=faker.random_int(-14, 30))
+        due = day if faker.boolean() else datetime.combine(day, time(faker.random_int(8, 18)), UTC)
+    return TaskCreate(
+        title=title,
+        description=description,
+        completed=completed,
+        priority=faker.random_element(PRIORITIES),
+        due=None if due is None else format_due(due),
+        tags=faker.random_elements(_TAGS, length=faker.random_int(0, 3), unique=True),
+    )
 
 
 async def _count_tasks(service: TaskService, owner: Principal) -> int:

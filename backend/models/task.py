@@ -134,7 +134,7 @@ Index(
 )
 Index(
     "ix_tasks_tags",
-    *(TASKS.c.user_id, TASKS.c.tags),
+    *(TASKS.c.user_id, TASKS.c.completed, TASKS.c.tags),
     postgresql_using="gin",
     postgresql_where=TASKS.c.tags.is_not(None),
 )

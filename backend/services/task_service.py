@@ -1,8 +1,9 @@
 """The rules of tasks, without HTTP and SQL."""
 
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -12,9 +13,9 @@ from backend.platform.concurrency.precondition import Precondition
 from backend.platform.errors import PreconditionFailed, ResourceNotFound
 from backend.platform.observability.tracing import service_span
 from backend.platform.postgres.cursor import decode_cursor, encode_cursor
-from backend.platform.postgres.list_query import Keyset, ListQuery
+from backend.platform.postgres.list_query import Keyset, ListQuery, Order
 from backend.schemas.task import TaskCreate, TaskUpdate
-from backend.schemas.task_page import SORT_KEYS, TaskQuery
+from backend.schemas.task_page import SORT_KEYS, Filter, TaskQuery
 from backend.services.metrics import tasks_completed, tasks_created, tasks_deleted
 from backend.services.registration import with_user_row
 from backend.services.repositories import (
@@ -24,6 +25,9 @@ from backend.services.repositories import (
 )
 
 __all__ = ["TaskPageRecord", "TaskService"]
+
+_DUE_TASKS: Final = 1_000
+_DUE_ORDERS: Final[tuple[tuple[bool, Order], ...]] = ((False, "asc"), (True, "desc"))
 
 
 class TaskPageRecord(msgspec.Struct, frozen=True):
@@ -77,6 +81,16 @@ class TaskService:
                 last = Keyset(getattr(tasks[-1], query.sort), tasks[-1].id)
                 next_cursor = encode_cursor(last, sort_key, owner.user_id, query.scope)
             return TaskPageRecord(tasks, len(tasks), next_cursor)
+
+    async def due_tasks(self, owner: Principal) -> Sequence[TaskRow]:
+        """Return up to 1,000 tasks with a due date: pending ones, earliest first, then completed ones, latest first."""
+        with service_span("list due tasks"):
+            tasks: Sequence[TaskRow] = []
+            for completed, order in _DUE_ORDERS:
+                filters: dict[Filter, Any] = {"completed": completed, "has_due": True}
+                query = ListQuery(filters, "due", order, None, _DUE_TASKS - len(tasks))
+                tasks = [*tasks, *await self._repository.list(owner.user_id, query)]
+            return tasks
 
     async def get(self, owner: Principal, task_id: int, precondition: Precondition) -> VersionedTask:
         """Return the task.

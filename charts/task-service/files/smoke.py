@@ -51,13 +51,19 @@ def main(url: str) -> None:
         settings = Settings(_env_file=None)
         client.headers["Authorization"] = f"Bearer {make_token(settings, user, lifetime_seconds=60)}"
         expect(client.get("/api/somebody-else/tasks"), 403)
-        task = expect(client.post(tasks, json={"title": "Buy milk"}), 201).json()
-        listed = expect(client.get(tasks), 200).json()
+        new = {"title": "Buy milk", "due": "2030-01-01", "priority": "high", "tags": ["home"]}
+        task = expect(client.post(tasks, json=new), 201).json()
+        listed = expect(client.get(tasks, params={"tag": "home", "sort": "due"}), 200).json()
         if [one["id"] for one in listed["tasks"]] != [task["id"]]:
             sys.exit(f"unexpected list: {listed}")
         expect(client.patch(f"{tasks}/{task['id']}/complete"), 200)
+        expect(client.get(f"/api/{user}/tags"), 200)
+        expect(client.get(f"{tasks}/calendar.ics"), 200)
+        batch = [{"operation": "update", "id": task["id"], "task": {"priority": "low"}}]
+        expect(client.post(f"{tasks}/batch", json={"operations": batch}), 200)
         expect(client.delete(f"{tasks}/{task['id']}"), 204)
         expect(client.get(f"{tasks}/{task['id']}"), 404)
+        expect(client.delete(tasks, params={"status": "completed"}), 200)
 
 
 main(sys.argv[1])

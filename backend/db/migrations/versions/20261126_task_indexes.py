@@ -11,7 +11,7 @@ NEW_INDEXES = {
     "ix_tasks_user_id_completed_due": "ON tasks (user_id, completed,"
     " coalesce(due_at, timezone('UTC', due_date + time '23:59:59.999999')), id)",
     "ix_tasks_user_id_completed_priority": "ON tasks (user_id, completed, priority, id)",
-    "ix_tasks_tags": "ON tasks USING gin (user_id, tags) WHERE tags IS NOT NULL",
+    "ix_tasks_tags": "ON tasks USING gin (user_id, completed, tags) WHERE tags IS NOT NULL",
 }
 
 # A list of all tasks merges two scans of the indexes that start with user_id and completed.
