@@ -26,6 +26,7 @@ from backend.services.repositories import (
 
 __all__ = ["TaskPageRecord", "TaskService"]
 
+_FIRST_FIELDS: Final = {"title", "description", "completed"}
 _DUE_TASKS: Final = 1_000
 _DUE_ORDERS: Final[tuple[tuple[bool, Order], ...]] = ((False, "asc"), (True, "desc"))
 
@@ -155,8 +156,8 @@ class TaskService:
     async def _create(self, user_id: str, new: TaskCreate, key: str | None) -> tuple[VersionedTask, bool]:
         if key is None:
             return await self._repository.create(user_id, new), True
-        # Without the fields that the previous release did not have: its keys stay valid for the same body.
-        absent = {"priority", "due", "tags"} - new.model_fields_set
+        # An absent later field is left out, so that the keys of the previous release stay valid for the same body.
+        absent = TaskCreate.model_fields.keys() - new.model_fields_set - _FIRST_FIELDS
         fingerprint = sha256(new.model_dump_json(exclude=absent).encode()).digest()
         write = partial(self._repository.create, user_id, new)
         return await self._idempotency.run(user_id, key, fingerprint, write, VersionedTask)
