@@ -1,5 +1,6 @@
 """A filtered list of a user with a million tasks reads a bounded number of pages, at any selectivity."""
 
+from itertools import product
 from typing import Any, get_args
 
 import pytest
@@ -54,13 +55,14 @@ MOST_FILTERED_PAGES = 9_000
 
 
 @pytest.mark.parametrize("conditions", [frozenset(), frozenset({"completed"})], ids=["all", "pending"])
-@pytest.mark.parametrize("sort", get_args(Sort))
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize(
+    ("name", "sort"),
+    # The repository reads only the tasks without a priority, which is the other part of the list.
+    [each for each in product(FILTERS, get_args(Sort)) if each != ("no priority", "priority")],
+)
 async def test_filter_at_any_selectivity_reads_a_bounded_number_of_pages(
     large: Connection, name: str, sort: Sort, conditions: frozenset[Condition]
 ) -> None:
-    if sort == "priority" and "no_priority" in FILTERS[name]:
-        pytest.skip("the repository reads only the tasks without a priority")
     values = {"user_id": LARGE, "row_count": PAGE, "completed": False, **FILTERS[name]}
     window = await explain(large, search_window(sort, "desc", conditions), "force_generic_plan", **values)
     assert pages(window) <= MOST_SEARCH_PAGES
