@@ -13,7 +13,7 @@ COUNTED_TAGS = 1_000
 DELETED_TASKS = 1_000
 
 _limit: ColumnElement[int] = literal_column(str(COUNTED_TASKS))
-_tasks = ordered_tasks("created_at", "desc", frozenset(), _limit)
+_tasks, _ = ordered_tasks("created_at", "desc", frozenset(), _limit)
 _newest = (
     select(_tasks.c.tags, _tasks.c.completed)
     .order_by(_tasks.c.created_at.desc(), _tasks.c.id.desc())

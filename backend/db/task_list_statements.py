@@ -51,11 +51,9 @@ def select_page(sort: Sort, order: Order, conditions: frozenset[Condition]) -> C
         conditions: `completed` for tasks of one status; `filters` if any of `FILTER_PARAMETERS` is not NULL; `after`
             for a page after a keyset; `null_keys` for the tasks without a key (see `SortKey.nullable`).
     """
-    rows = ordered_tasks(sort, order, conditions, _row_count)
-    return CompiledStatement(
-        "select tasks",
-        select(*_columns(rows)).order_by(*directed(order, rows.c.sort_key, rows.c.id)).limit(_row_count),
-    )
+    rows, sort_key = ordered_tasks(sort, order, conditions, _row_count)
+    page = select(*_columns(rows)).order_by(*directed(order, sort_key, rows.c.id)).limit(_row_count)
+    return CompiledStatement("select tasks", page)
 
 
 @cache
@@ -72,8 +70,8 @@ def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) ->
     """
     # Not a parameter: the generic plan must know the value.
     size: ColumnElement[int] = literal_column(str(SCAN_WINDOW_ROWS))
-    rows = ordered_tasks(sort, order, conditions - {"filters"}, size)
-    ordering = directed(order, rows.c.sort_key, rows.c.id)
+    rows, sort_key = ordered_tasks(sort, order, conditions - {"filters"}, size, with_due=True)
+    ordering = directed(order, sort_key, rows.c.id)
     row_number = func.row_number().over(order_by=ordering).label("row_number")
     window = select(*rows.c, row_number).order_by(*ordering).limit(size).subquery()
     is_last = window.c.row_number == size
@@ -83,29 +81,41 @@ def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) ->
         "search tasks (window)",
         select(*_columns(window), is_match.label("is_match"), is_last.label("window_exhausted"))
         .where(or_(_matches(window), is_last))
-        .order_by(*directed(order, window.c.sort_key, window.c.id))
+        .order_by(*directed(order, window.c[str(sort_key.key)], window.c.id))
         .limit(_row_count),
     )
 
 
 def ordered_tasks(
-    sort: Sort, order: Order, conditions: frozenset[Condition], limit: ColumnElement[int]
-) -> FromClause:
-    """Return the first tasks of a list, each with its `sort_key`; of all tasks, the first ones of each status.
+    sort: Sort,
+    order: Order,
+    conditions: frozenset[Condition],
+    limit: ColumnElement[int],
+    *,
+    with_due: bool = False,
+) -> tuple[FromClause, ColumnElement[Any]]:
+    """Return the first tasks of a list, or of all tasks those of each status, and the column that sorts them.
 
     Each status is one ordered index scan, and the caller's ORDER BY merges both. PostgreSQL plans this only if each part
-    has an ORDER BY of its own.
+    has an ORDER BY of its own. The parts have only the columns that the caller selects: others cost a projection.
     """
     tasks = select(*COLUMNS, DUE.label("due")).where(TASKS.c.user_id == _user_id).subquery()
+    key = _sort_key(tasks, sort, conditions)
+    columns = [*_columns(tasks), *([tasks.c.due] if with_due else [])]
+    is_selected = any(key is column for column in columns)
     rows = (
-        select(*tasks.c, _sort_expression(tasks, sort).label("sort_key"))
+        select(*columns, *([] if is_selected else [key.label("sort_key")]))
         .where(*_conditions(tasks, sort, order, conditions))
-        .order_by(*directed(order, _sort_expression(tasks, sort), tasks.c.id))
+        .order_by(*directed(order, key, tasks.c.id))
         .limit(limit)
     )
     if "completed" in conditions:
-        return rows.where(tasks.c.completed == parameter("completed", Boolean)).subquery()
-    return union_all(*(rows.where(tasks.c.completed == each) for each in (false(), true()))).subquery()
+        found: FromClause = rows.where(tasks.c.completed == parameter("completed", Boolean)).subquery()
+    elif sort == "created_at" and "filters" not in conditions:
+        found = rows.subquery()  # this order has an index without the status
+    else:
+        found = union_all(*(rows.where(tasks.c.completed == each) for each in (false(), true()))).subquery()
+    return found, found.c[str(key.key) if is_selected else "sort_key"]
 
 
 def _columns(tasks: FromClause) -> list[ColumnElement[Any]]:
@@ -117,9 +127,11 @@ def _conditions(
 ) -> list[ColumnElement[bool]]:
     key, null_keys = SORT_KEYS[sort], "null_keys" in conditions
     result: list[ColumnElement[bool]] = []
-    if key.nullable:
-        expression = _sort_expression(tasks, sort)
-        result.append(expression.is_(None) if null_keys else expression.is_not(None))
+    if sort == "due":
+        result.append(~_is_due(tasks) if null_keys else _is_due(tasks))
+    elif key.nullable:
+        column = tasks.c[sort]
+        result.append(column.is_(None) if null_keys else column.is_not(None))
     if "after" in conditions:
         result.append(is_after(tasks, sort, key, order, null_keys=null_keys))
     if "filters" in conditions:
@@ -148,12 +160,20 @@ def _matches(tasks: FromClause) -> ColumnElement[bool]:
         "search": or_(columns.title.ilike(value["search"]), columns.description.ilike(value["search"])),
         "priorities": or_(has_priority, and_(value["no_priority"], columns.priority.is_(None))),
         "tags": columns.tags.op("@>", is_comparison=True)(value["tags"]),
-        "due_before": due < cast(value["due_before"], DateTime(timezone=True)),
-        "due_after": due > cast(value["due_after"], DateTime(timezone=True)),
-        "has_due": due.is_not(None) == value["has_due"],
+        "due_before": _is_due(tasks) & (due < cast(value["due_before"], DateTime(timezone=True))),
+        "due_after": _is_due(tasks) & (due > cast(value["due_after"], DateTime(timezone=True))),
+        "has_due": or_(value["has_due"] & _is_due(tasks), ~value["has_due"] & ~_is_due(tasks)),
     }
     return and_(*(or_(value[name].is_(None), test) for name, test in tests.items()))
 
 
-def _sort_expression(tasks: FromClause, sort: Sort) -> ColumnElement[Any]:
+def _is_due(tasks: FromClause) -> ColumnElement[bool]:
+    """Return the condition of the index on the due date; its negation is that of the index without one."""
+    return or_(tasks.c.due_date.is_not(None), tasks.c.due_at.is_not(None))
+
+
+def _sort_key(tasks: FromClause, sort: Sort, conditions: frozenset[Condition]) -> ColumnElement[Any]:
+    """Return the expression that sorts the list before the id."""
+    if sort == "due" and "null_keys" in conditions:
+        return tasks.c.due_date  # NULL, see the index
     return SORT_KEYS[sort].expression(tasks.c[sort])

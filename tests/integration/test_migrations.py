@@ -207,7 +207,11 @@ async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> Non
         "ix_tasks_user_id_completed_created_at": "(user_id, completed, created_at, id)",
         "ix_tasks_user_id_completed_updated_at": "(user_id, completed, updated_at, id)",
         "ix_tasks_user_id_completed_title": f"(user_id, completed, {title}, id)",
-        "ix_tasks_user_id_completed_due": f"(user_id, completed, {due}, id)",
+        "ix_tasks_user_id_created_at": "(user_id, created_at, id)",
+        "ix_tasks_user_id_completed_due": f"(user_id, completed, {due}, id)"
+        " WHERE ((due_date IS NOT NULL) OR (due_at IS NOT NULL))",
+        "ix_tasks_user_id_completed_not_due": "(user_id, completed, due_date, id)"
+        " WHERE ((due_date IS NULL) AND (due_at IS NULL))",
         "ix_tasks_user_id_completed_priority": "(user_id, completed, priority, id)",
         "ix_tasks_tags": "gin (user_id, completed, tags) WHERE (tags IS NOT NULL)",
         "ix_tasks_search": "gin (user_id, title gin_trgm_ops, description gin_trgm_ops)",

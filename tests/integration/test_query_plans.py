@@ -11,7 +11,7 @@ from backend.db.task_fields import FIELD_BY_COLUMN
 from backend.db.task_list_statements import Condition, search_window, select_page
 from backend.db.task_statements import GET, INSERT, TOGGLE_COMPLETED, UPDATE
 from backend.platform.postgres.statement import CompiledStatement
-from backend.schemas.task_page import Order, Sort
+from backend.schemas.task_page import SORT_KEYS, Order, Sort
 from tests.support.million_tasks import (
     COMMON,
     LARGE,
@@ -63,6 +63,21 @@ async def test_page_is_read_in_order_from_an_index(
     if "after" in conditions:
         values |= await deep_position(large, sort)
     plan = await explain(large, statement, mode, **values)
+    assert {node["Node Type"] for node in nodes(plan)} <= SCANS
+    assert plan["Actual Rows"] == PAGE
+    assert pages(plan) <= MOST_PAGES
+    assert all(node.get("Rows Removed by Filter", 0) == 0 for node in nodes(plan))
+
+
+@pytest.mark.parametrize("conditions", CONDITIONS)
+@pytest.mark.parametrize("order", get_args(Order))
+@pytest.mark.parametrize("sort", [sort for sort, key in SORT_KEYS.items() if key.nullable])
+async def test_tasks_without_a_sort_key_are_read_in_order_from_an_index(
+    large: Connection, sort: Sort, order: Order, conditions: frozenset[Condition]
+) -> None:
+    statement = select_page(sort, order, conditions | {"null_keys"})
+    values: dict[str, Any] = {"user_id": LARGE, "row_count": PAGE, "completed": False, "after_id": 500_000}
+    plan = await explain(large, statement, "force_generic_plan", **values)
     assert {node["Node Type"] for node in nodes(plan)} <= SCANS
     assert plan["Actual Rows"] == PAGE
     assert pages(plan) <= MOST_PAGES
