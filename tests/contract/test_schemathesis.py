@@ -32,6 +32,21 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 422]
 include-name = "POST /api/{{user_id}}/tasks"
 # … nor which keys were used with another body.
 checks.positive_data_acceptance.expected-statuses = ["2xx", 409, 422]
+
+[[operations]]
+include-name = ["PUT /api/{{user_id}}/tasks/{{task_id}}", "PATCH /api/{{user_id}}/tasks/{{task_id}}"]
+# … nor that two tags differ in more than case.
+checks.positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 409, 412, 422]
+
+[[operations]]
+include-name = "POST /api/{{user_id}}/tasks/batch"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 412, 422]
+# Other methods take the last segment as a task id, which is 422.
+checks.unsupported_method.enabled = false
+
+[[operations]]
+include-name = "GET /api/{{user_id}}/tasks/calendar.ics"
+checks.unsupported_method.enabled = false
 """
 
 

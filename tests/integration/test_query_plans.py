@@ -185,4 +185,4 @@ async def test_a_user_with_few_tasks_is_searched_at_once(large: Connection) -> N
     values = {"user_id": SMALL, "row_count": PAGE, "search": COMMON}
     plan = await explain(large, statement, "force_custom_plan", **values)
     assert plan["Actual Rows"] == 9  # ten md5 sums, of which one has no "a"
-    assert pages(plan) <= 20
+    assert pages(plan) <= 2 * 20  # two statuses

@@ -6,7 +6,6 @@ from typing import Annotated
 
 from fastapi import Depends, Response
 
-from backend.api.calendar import MEDIA_TYPE, calendar_version, encode_calendar
 from backend.platform.errors import PreconditionFailed
 from backend.platform.http.conditional_requests import etag
 from backend.platform.http.dependencies import OwnerDep, PreconditionDep, service
@@ -19,6 +18,7 @@ from backend.platform.http.openapi import (
 )
 from backend.platform.http.resources import resource_router
 from backend.platform.http.responses import not_modified_response
+from backend.services.calendar import MEDIA_TYPE, calendar_version, encode_calendar
 from backend.services.task_service import TaskService
 
 __all__ = ["router"]
