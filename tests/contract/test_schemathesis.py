@@ -41,11 +41,6 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 304, 404, 409, 412, 
 [[operations]]
 include-name = "POST /api/{{user_id}}/tasks/batch"
 checks.positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 412, 422]
-
-[[operations]]
-# Other methods take the last segment as a task id, which is 422.
-include-path = ["/api/{{user_id}}/tasks/batch", "/api/{{user_id}}/tasks/calendar.ics"]
-checks.unsupported_method.enabled = false
 """
 
 

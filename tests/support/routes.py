@@ -32,11 +32,12 @@ def endpoints(app: FastAPI) -> Iterator[Endpoint]:
         if isinstance(context.original_route, FastRoute):
             continue  # stands in front of a route that is here too
         assert context.path is not None, context
+        assert context.path_format is not None, context
         if isinstance(context.original_route, Mount):
             yield Endpoint("GET", context.path + MOUNTED_FILE, context.original_route)
         else:
             for method in sorted((context.methods or set()) - {"HEAD"}):
-                yield Endpoint(method, context.path, context)
+                yield Endpoint(method, context.path_format, context)
 
 
 def dependencies(dependant: Dependant) -> Iterator[Any]:

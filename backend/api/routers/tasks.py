@@ -23,6 +23,7 @@ from backend.platform.http.openapi import (
     request_headers,
     response_headers,
 )
+from backend.platform.http.path_convertors import register_segment_except
 from backend.platform.http.resources import resource_router
 from backend.platform.http.responses import (
     created_response,
@@ -37,6 +38,7 @@ from backend.services.task_service import TaskService
 __all__ = ["router"]
 
 router = resource_router("tasks")
+register_segment_except("task_id", "batch", "calendar.ics")
 
 TaskIdPath = Annotated[int, Path(ge=1, le=2**63 - 1, description="The task's number."), CANONICAL_INT]
 TaskServiceDep = Annotated[TaskService, Depends(service("task_service"))]
@@ -82,7 +84,7 @@ async def create_task(
 
 
 @router.get(
-    "/{task_id}",
+    "/{task_id:task_id}",
     response_model=TaskResponse,
     responses=response_headers(200, ETAG)
     | response_headers(304, ETAG, "The task is at a version that `If-None-Match` names.")
@@ -100,13 +102,13 @@ async def get_task(
 
 
 @router.put(
-    "/{task_id}",
+    "/{task_id:task_id}",
     name="replace_task",
     response_model=TaskResponse,
     responses=_CHANGED,
     openapi_extra=_CHANGE,
 )
-@router.patch("/{task_id}", response_model=TaskResponse, responses=_CHANGED, openapi_extra=_CHANGE)
+@router.patch("/{task_id:task_id}", response_model=TaskResponse, responses=_CHANGED, openapi_extra=_CHANGE)
 async def update_task(
     *,
     owner: OwnerDep,
@@ -124,7 +126,7 @@ async def update_task(
 
 
 @router.patch(
-    "/{task_id}/complete",
+    "/{task_id:task_id}/complete",
     response_model=TaskResponse,
     responses=response_headers(200, ETAG) | _WRITE,
     openapi_extra=_HEADERS,
@@ -138,7 +140,7 @@ async def complete_task(
 
 
 @router.delete(
-    "/{task_id}",
+    "/{task_id:task_id}",
     status_code=HTTPStatus.NO_CONTENT,
     response_model=None,
     responses=_WRITE,

@@ -137,10 +137,17 @@ async def test_link_header_keeps_the_other_parameters() -> None:
         ("HEAD", f"{TASKS}/1/complete", 405, "PATCH"),
         ("POST", f"{TASKS}/1", 405, "GET, HEAD, PUT, PATCH, DELETE"),
         ("OPTIONS", TASKS, 405, "GET, HEAD, POST, DELETE"),
+        ("GET", f"{TASKS}/batch", 405, "POST"),
+        ("PUT", f"{TASKS}/batch", 405, "POST"),
+        ("PUT", f"{TASKS}/calendar.ics", 405, "GET, HEAD"),
+        ("DELETE", f"{TASKS}/calendar.ics", 405, "GET, HEAD"),
+        ("GET", f"{TASKS}/batch.ics", 422, None),
         ("TRACE", TASKS, 405, "GET, HEAD, POST, DELETE"),
     ],
 )
-async def test_missing_route_is_404_or_405(method: str, path: str, status: int, allow: str | None) -> None:
+async def test_missing_route_is_404_or_405_and_an_invalid_id_422(
+    method: str, path: str, status: int, allow: str | None
+) -> None:
     answer = await send(FakeRepository(), method, path)
     assert (answer.status, answer.header("allow")) == (status, allow)
     assert answer.header("content-type") == "application/problem+json"

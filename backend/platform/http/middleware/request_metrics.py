@@ -49,7 +49,7 @@ class RequestMetricsMiddleware:
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
-    route: str | None = getattr(scope.get("route"), "path", None)
+    route: str | None = getattr(scope.get("route"), "path_format", None)
     if route in EXCLUDED_ROUTES:
         return
     state = scope.get("state", {})

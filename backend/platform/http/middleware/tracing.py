@@ -91,7 +91,7 @@ def _attributes(scope: Scope) -> Mapping[str, str | int]:
 
 
 def _finish(span: Span, scope: Scope, status: int, error: str | None) -> None:
-    route: str | None = getattr(scope.get("route"), "path", None)
+    route: str | None = getattr(scope.get("route"), "path_format", None)
     if route is not None:
         span.update_name(f"{scope['method']} {route}")
         span.set_attribute("http.route", route)
