@@ -54,5 +54,5 @@ def task_row(row: Any) -> TaskRow:
     rank, day, instant, tags = values
     due: date | None = day or instant
     text = None if due is None else format_due(due)
-    fields: list[Any] = [*row[:_PRIORITY], PRIORITIES[rank or 0], text, tags or (), *row[_AFTER:_END]]
+    fields: list[Any] = [*row[:_PRIORITY], PRIORITIES[rank or 0], text, tuple(tags or ()), *row[_AFTER:_END]]
     return TaskRow(*fields)

@@ -179,13 +179,14 @@ def _values(query: ListQuery[Filter]) -> tuple[dict[str, Any], frozenset[Conditi
         filters.pop("has_due", None)  # selects the part of the list
     if filters:
         conditions |= {"filters"}
-        values |= dict.fromkeys(FILTER_PARAMETERS) | filters
+        values |= dict.fromkeys(FILTER_PARAMETERS)
         if "search" in filters:
-            values["search"] = _contains(filters["search"])
+            filters["search"] = _contains(filters["search"])
         if "priority" in filters:
-            ranks = [PRIORITIES.index(each) for each in filters["priority"]]
+            ranks = [PRIORITIES.index(each) for each in filters.pop("priority")]
             values |= {"priorities": ranks, "no_priority": 0 in ranks}
-        values["tags"] = filters.get("tag")
+        values["tags"] = filters.pop("tag", None)
+        values = values | filters
     return values, conditions
 
 

@@ -1,6 +1,5 @@
 """The `tasks` table with an index for each order of the list, and the rows that are read from it."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -78,7 +77,7 @@ class TaskRow(msgspec.Struct, frozen=True, gc=False):
     updated_at: datetime
     priority: Priority = "none"
     due: str | None = None
-    tags: Sequence[str] = ()
+    tags: tuple[str, ...] = ()
 
 
 class VersionedTask(msgspec.Struct, frozen=True, gc=False):

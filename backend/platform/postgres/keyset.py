@@ -104,7 +104,9 @@ def is_after(
 
 def keyset_values(after: Keyset | None) -> dict[str, Any]:
     """Return the parameters of `is_after`."""
-    return {} if after is None else {"after_key": after.key, "after_id": after.id}
+    if after is None:
+        return {}
+    return {"after_id": after.id} if after.key is None else {"after_key": after.key, "after_id": after.id}
 
 
 def directed(order: Order, *expressions: Any) -> list[Any]:

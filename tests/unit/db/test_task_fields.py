@@ -21,7 +21,7 @@ PLAIN = (1, "alice", "Milk", None, False, NOW, NOW)
         ((None, date(2026, 12, 1), None, None), ("none", "2026-12-01", ())),
         (
             (1, None, datetime(2026, 12, 1, 9, tzinfo=UTC), ["a", "b"]),
-            ("low", "2026-12-01T09:00:00Z", ["a", "b"]),
+            ("low", "2026-12-01T09:00:00Z", ("a", "b")),
         ),
     ],
 )

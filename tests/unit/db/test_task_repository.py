@@ -5,7 +5,8 @@ from typing import Any, cast, override
 
 import pytest
 
-from backend.db import task_statements as tasks
+from backend.db.task_fields import column_values
+from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
 from backend.db.task_repository import TaskRepository
 from backend.models.task import TaskRow, VersionedTask
 from backend.platform.concurrency.precondition import Precondition
@@ -13,23 +14,31 @@ from backend.platform.postgres.database import Database
 from backend.platform.postgres.list_query import Keyset, ListQuery
 from backend.platform.postgres.statement import CompiledStatement
 from backend.schemas.task import TaskCreate, TaskUpdate
-from backend.schemas.task_page import Filter
+from backend.schemas.task_page import Filter, Sort
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ROW = (1, "alice", "Milk", None, False, NOW, NOW)
-TASK = TaskRow(*ROW)
+FIELDS = ("alice", "Milk", None, False, NOW, NOW)
+TASK = TaskRow(1, *FIELDS)
+NO_VALUES = (None, None, None, None)  # of the columns of priority, due date and tags
 
 
 class Row(tuple[Any, ...]):
-    """A row of a search, with the columns that have a name there."""
+    """A row, with the columns that are read by name at its end."""
 
     __slots__ = ()
 
     @override
     def __getitem__(self, key: Any) -> Any:
-        return super().__getitem__(
-            {"is_match": -2, "window_exhausted": -1}[key] if isinstance(key, str) else key
-        )
+        position = {"is_match": -2, "window_exhausted": -1, "version": -1}
+        return super().__getitem__(position[key] if isinstance(key, str) else key)
+
+
+def row(number: int = 1, *more: Any) -> Row:
+    return Row((number, *FIELDS, *NO_VALUES, *more))
+
+
+def no_filters_but(**filters: Any) -> dict[str, Any]:
+    return dict.fromkeys(FILTER_PARAMETERS) | filters
 
 
 class FakeDatabase:
@@ -58,19 +67,19 @@ def repository_on(database: FakeDatabase) -> TaskRepository:
     return TaskRepository(cast("Database", database))
 
 
-def query(*, after: Keyset | None = None, **filters: Any) -> ListQuery[Filter]:
-    return ListQuery(cast("dict[Filter, Any]", filters), "created_at", "desc", after, 2)
+def query(*, sort: Sort = "created_at", after: Keyset | None = None, **filters: Any) -> ListQuery[Filter]:
+    return ListQuery(cast("dict[Filter, Any]", filters), sort, "desc", after, 2)
 
 
 def window_row(number: int, *, is_match: bool = True, exhausted: bool = False) -> Row:
-    return Row((number, *ROW[1:], is_match, exhausted))
+    return row(number, is_match, exhausted)
 
 
 async def test_list_runs_one_statement_and_is_retried_after_a_lost_connection() -> None:
-    database = FakeDatabase([ROW])
+    database = FakeDatabase([row()])
     after = Keyset(NOW, 7)
     assert await repository_on(database).list("alice", query(after=after, completed=True)) == [TASK]
-    assert database.statements == [tasks.select_page("created_at", "desc", frozenset({"completed", "after"}))]
+    assert database.statements == [select_page("created_at", "desc", frozenset({"completed", "after"}))]
     assert database.values == [
         {
             "user_id": "alice",
@@ -96,15 +105,15 @@ async def test_search_ends_in_the_window_if_it_decides_the_page(rows: list[Row],
     database = FakeDatabase(rows)
     listed = await repository_on(database).list("alice", query(search="milk"))
     assert [task.id for task in listed] == found
-    assert database.statements == [tasks.search_window("created_at", "desc", frozenset({"search"}))]
+    assert database.statements == [search_window("created_at", "desc", frozenset())]
 
 
 @pytest.mark.parametrize("is_match", [True, False])
 async def test_search_beyond_an_exhausted_window_reads_the_page_again(*, is_match: bool) -> None:
-    database = FakeDatabase([window_row(9, is_match=is_match, exhausted=True)], [(9, *ROW[1:]), ROW])
+    database = FakeDatabase([window_row(9, is_match=is_match, exhausted=True)], [row(9), row()])
     listed = await repository_on(database).list("alice", query(search="milk"))
     assert [task.id for task in listed] == [9, 1]
-    assert database.statements[1] is tasks.select_page("created_at", "desc", frozenset({"search"}))
+    assert database.statements[1] is select_page("created_at", "desc", frozenset({"filters"}))
     assert database.values[1]["custom_plan"] is True
 
 
@@ -117,18 +126,74 @@ async def test_search_text_is_literal(text: str, pattern: str) -> None:
     assert database.values[0]["search"] == pattern
 
 
+@pytest.mark.parametrize(
+    ("filters", "values"),
+    [
+        ({"priority": ["none", "high"]}, {"priorities": [0, 3], "no_priority": True}),
+        ({"priority": ["low"]}, {"priorities": [1], "no_priority": False}),
+        ({"tag": ["home"], "has_due": True}, {"tags": ["home"], "has_due": True}),
+        ({"due_before": "2026-12-01T00:00:00Z"}, {"due_before": "2026-12-01T00:00:00Z"}),
+    ],
+)
+async def test_filters_become_parameters(filters: dict[str, Any], values: dict[str, Any]) -> None:
+    database = FakeDatabase([])
+    await repository_on(database).list("alice", query(**filters))
+    common = {"user_id": "alice", "row_count": 2, "retry_on_disconnect": True}
+    assert database.values == [common | no_filters_but(**values)]
+
+
+@pytest.mark.parametrize(
+    ("after", "parts"),
+    [
+        (None, [set(), {"null_keys"}]),
+        (Keyset(3, 7), [{"after"}, {"null_keys"}]),
+        (Keyset(None, 7), [{"null_keys", "after"}]),
+    ],
+)
+async def test_tasks_without_the_sort_key_are_the_last_part_of_a_list(
+    after: Keyset | None, parts: list[set[Condition]]
+) -> None:
+    database = FakeDatabase(*[[] for _ in parts[1:]], [row()])
+    listed = await repository_on(database).list("alice", query(sort="priority", after=after))
+    assert listed == [TASK]
+    assert database.statements == [select_page("priority", "desc", frozenset(each)) for each in parts]
+
+
+async def test_full_page_needs_no_tasks_without_the_sort_key() -> None:
+    database = FakeDatabase([row(2), row(1)])
+    assert len(await repository_on(database).list("alice", query(sort="due"))) == 2
+    assert database.statements == [select_page("due", "desc", frozenset())]
+
+
+@pytest.mark.parametrize(
+    ("sort", "filters", "conditions"),
+    [
+        ("due", {"has_due": True}, set()),
+        ("due", {"has_due": False}, {"null_keys"}),
+        ("priority", {"priority": ["high"]}, None),
+    ],
+)
+async def test_filter_of_the_sort_key_reads_one_part(
+    sort: Sort, filters: dict[str, Any], conditions: set[Condition] | None
+) -> None:
+    database = FakeDatabase([])
+    assert await repository_on(database).list("alice", query(sort=sort, **filters)) == []
+    expected = search_window if conditions is None else select_page
+    assert database.statements == [expected(sort, "desc", frozenset(conditions or ()))]
+
+
 async def test_get_and_version_are_none_without_a_row() -> None:
-    repository = repository_on(FakeDatabase([], [], [(*ROW, 3)], [(3,)]))
+    repository = repository_on(FakeDatabase([], [], [row(1, 3)], [(3,)]))
     assert (await repository.get("alice", 1), await repository.version("alice", 1)) == (None, None)
     assert await repository.get("alice", 1) == VersionedTask(TASK, 3)
     assert await repository.version("alice", 1) == 3
 
 
 async def test_create_writes_every_field_and_is_never_repeated() -> None:
-    database = FakeDatabase([(*ROW, 1)])
+    database = FakeDatabase([row(1, 1)])
     new = TaskCreate(title="Milk", completed=True)
     assert await repository_on(database).create("alice", new) == VersionedTask(TASK, 1)
-    assert database.values == [{"user_id": "alice", **new.model_dump()}]
+    assert database.values == [{"user_id": "alice", **column_values(new.model_dump())}]
 
 
 @pytest.mark.parametrize(

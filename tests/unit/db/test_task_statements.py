@@ -7,13 +7,14 @@ from typing import get_args
 import pytest
 
 from backend.db import task_statements as tasks
-from backend.db.task_statements import Condition, search_window, select_page
-from backend.models.task import TaskRow
+from backend.db.task_bulk_statements import COUNT_TAGS, DELETE_COMPLETED
+from backend.db.task_fields import COLUMNS
+from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
 from backend.platform.postgres.statement import CompiledStatement
 from backend.schemas.task_page import Order, Sort
 
 WRITES = [tasks.UPDATE, tasks.TOGGLE_COMPLETED, tasks.DELETE]
-CONDITIONS: list[Condition] = ["completed", "search", "after"]
+CONDITIONS: list[Condition] = ["completed", "filters", "after", "null_keys"]
 SUBSETS = [
     frozenset(subset)
     for subset in chain.from_iterable(combinations(CONDITIONS, count) for count in range(len(CONDITIONS) + 1))
@@ -21,15 +22,20 @@ SUBSETS = [
 PAGES = [
     build(sort, order, conditions)
     for sort, order, conditions in product(get_args(Sort), get_args(Order), SUBSETS)
-    for build in ([select_page, search_window] if "search" in conditions else [select_page])
+    for build in (select_page, search_window)
 ]
+BULK = [COUNT_TAGS, DELETE_COMPLETED]
 
 
-@pytest.mark.parametrize("statement", [tasks.GET, tasks.VERSION, *WRITES, *PAGES], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "statement", [tasks.GET, tasks.VERSION, *WRITES, *PAGES, *BULK], ids=lambda each: each.name
+)
 def test_statement_is_restricted_to_one_owner(statement: CompiledStatement) -> None:
     assert "user_id" in statement.parameters
-    assert re.search(r"WHERE tasks\.user_id = \$\d+", statement.sql), statement.sql
-    assert statement.sql.count("FROM tasks") <= 1, "no second scan without the owner"
+    restricted = re.findall(
+        r"(?:FROM|UPDATE) tasks\b.*?WHERE tasks\.user_id = \$\d+", statement.sql, re.DOTALL
+    )
+    assert len(restricted) == len(re.findall(r"(?:FROM|UPDATE) tasks\b", statement.sql)), statement.sql
 
 
 @pytest.mark.parametrize("statement", WRITES, ids=lambda each: each.name)
@@ -46,21 +52,27 @@ def test_change_increases_the_version_and_touches_the_time(statement: CompiledSt
 
 @pytest.mark.parametrize(("sort", "order"), list(product(get_args(Sort), get_args(Order))))
 def test_page_is_ordered_and_continued_by_the_same_key(sort: Sort, order: Order) -> None:
-    sql = " ".join(select_page(sort, order, frozenset({"after"})).sql.split())
-    key = {"title": 'lower(tasks.title) COLLATE "C"'}.get(sort, f"tasks.{sort}")
+    sql = " ".join(
+        re.sub(r"anon_\d+\.", "tasks.", select_page(sort, order, frozenset({"after"})).sql).split()
+    )
+    key = {
+        "title": 'lower(tasks.title) COLLATE "C"',
+        "due": "CAST(tasks.due AS TIMESTAMP WITH TIME ZONE)",
+    }.get(sort, f"tasks.{sort}")
     direction, comparison = {"asc": ("ASC", ">"), "desc": ("DESC", "<")}[order]
     assert f"ORDER BY {key} {direction}, tasks.id {direction}" in sql
-    assert f"tasks.id) {comparison} (" in sql
+    assert f"({key}, tasks.id) {comparison} (" in sql
 
 
 @pytest.mark.parametrize("conditions", SUBSETS, ids=lambda each: "+".join(sorted(each)) or "none")
 def test_page_has_exactly_the_parameters_of_its_conditions(conditions: frozenset[Condition]) -> None:
-    names = {"user_id", "row_count"} | (conditions - {"after"})
-    if "after" in conditions:
-        names |= {"after_key", "after_id"}
-    assert select_page("title", "asc", conditions).parameters == names
-    if "search" in conditions:
-        assert search_window("title", "asc", conditions).parameters == names
+    names = {"user_id", "row_count"} | ({"completed"} & conditions)
+    if "after" in conditions:  # tasks without a key are compared by their ids alone
+        names |= {"after_id"} if "null_keys" in conditions else {"after_key", "after_id"}
+    assert search_window("priority", "asc", conditions).parameters == names | FILTER_PARAMETERS.keys()
+    if "filters" in conditions:
+        names |= FILTER_PARAMETERS.keys()
+    assert select_page("priority", "asc", conditions).parameters == names
 
 
 def test_statement_of_a_page_is_compiled_once() -> None:
@@ -68,7 +80,7 @@ def test_statement_of_a_page_is_compiled_once() -> None:
     assert select_page("title", "asc", frozenset({"completed", "after"})) is first
 
 
-def test_columns_are_those_of_the_record() -> None:
+def test_columns_are_those_that_a_row_is_read_from() -> None:
     selected = tasks.GET.sql.partition("FROM")[0].removeprefix("SELECT ")
     columns = [column.strip().removeprefix("tasks.") for column in selected.split(",")]
-    assert columns == [*TaskRow.__struct_fields__, "version"]
+    assert columns == [*(column.name for column in COLUMNS), "version"]

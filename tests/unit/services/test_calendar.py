@@ -9,7 +9,7 @@ from backend.models.task import TaskRow
 from backend.services.calendar import calendar_version, encode_calendar
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TASK = TaskRow(7, "alice", "Milk", None, False, NOW, NOW, "low", "2026-12-01", ["home"])  # noqa: FBT003 - positional
+TASK = TaskRow(7, "alice", "Milk", None, False, NOW, NOW, "low", "2026-12-01", ("home",))  # noqa: FBT003 - positional
 
 
 def test_version_has_at_most_17_digits_and_differs_for_other_tasks() -> None:

@@ -16,7 +16,7 @@ from backend.platform.errors import (
     DatabaseUnavailable,
     ResourceNotFound,
 )
-from backend.platform.postgres.database import Database
+from backend.platform.postgres.database import CUSTOM_PLAN, Database
 from backend.platform.postgres.pool import ConnectionPool
 from backend.platform.postgres.statement import CompiledStatement
 from tests.support.service import service_settings
@@ -80,7 +80,7 @@ async def test_statement_runs_alone_and_the_connection_is_released() -> None:
 async def test_statement_with_a_custom_plan_runs_in_a_transaction() -> None:
     connection = FakeConnection(ROWS)
     await database_on(connection).fetch(SELECT, custom_plan=True)
-    begin = "BEGIN;SET LOCAL plan_cache_mode = force_custom_plan;"
+    begin = f"BEGIN;{CUSTOM_PLAN}"
     assert connection.events == [begin, "fetch", "COMMIT", "release"]
 
 
