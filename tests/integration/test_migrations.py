@@ -213,8 +213,7 @@ async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> Non
         "ix_tasks_user_id_completed_not_due": "(user_id, completed, due_date, id)"
         " WHERE ((due_date IS NULL) AND (due_at IS NULL))",
         "ix_tasks_user_id_completed_priority": "(user_id, completed, priority, id)",
-        "ix_tasks_tags": "gin (user_id, completed, tags) WHERE (tags IS NOT NULL)",
-        "ix_tasks_search": "gin (user_id, title gin_trgm_ops, description gin_trgm_ops)",
+        "ix_tasks_search_and_tags": "gin (user_id, completed, title gin_trgm_ops, description gin_trgm_ops, tags)",
         "ix_idempotency_keys_user_id_created_at": "(user_id, created_at)",
     }
 

@@ -1,4 +1,4 @@
-"""Indexes for the priority, the due date and the tags of tasks, in place of two that other indexes replace."""
+"""Indexes for the priority, the due date and the tags of tasks, in place of three that other indexes replace."""
 
 from alembic import op
 
@@ -14,13 +14,15 @@ NEW_INDEXES = {
     " WHERE due_date IS NOT NULL OR due_at IS NOT NULL",
     "ix_tasks_user_id_completed_not_due": "ON tasks (user_id, completed, due_date, id) WHERE due_date IS NULL AND due_at IS NULL",
     "ix_tasks_user_id_completed_priority": "ON tasks (user_id, completed, priority, id)",
-    "ix_tasks_tags": "ON tasks USING gin (user_id, completed, tags) WHERE tags IS NOT NULL",
+    "ix_tasks_search_and_tags": "ON tasks USING gin"
+    " (user_id, completed, title gin_trgm_ops, description gin_trgm_ops, tags)",
 }
 
 # A list of all tasks merges two scans of the indexes that start with user_id and completed.
 OLD_INDEXES = {
     "ix_tasks_user_id_updated_at": "ON tasks (user_id, updated_at, id)",
     "ix_tasks_user_id_title": 'ON tasks (user_id, lower(title) COLLATE "C", id)',
+    "ix_tasks_search": "ON tasks USING gin (user_id, title gin_trgm_ops, description gin_trgm_ops)",
 }
 
 # Part of the new constraint.
