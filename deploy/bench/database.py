@@ -9,9 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backend.db.schema import SCHEMA
-from backend.db.task_fields import FIELD_BY_COLUMN
 from backend.db.task_list_statements import select_page
-from backend.db.task_statements import GET, INSERT
+from backend.db.task_statements import GET, INSERT, TOGGLE_COMPLETED, UPDATE
 from backend.devtools.embedded_postgres import embedded_postgres
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
@@ -23,16 +22,23 @@ __all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
 USERS = 200
 TASKS_PER_USER = 60
 _SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "max_connections": "200", "jit": "off"}
-_LIST = select_page("created_at", "desc", frozenset()).sql
-_NEW = {"title": "'Buy milk'", "completed": "false"}
-_SCRIPTS = {
-    "list": (_LIST, ("('user-' || :user::text)", "51")),
-    "get": (GET.sql, ("('user-' || :user::text)", f"((:user::bigint - 1) * {TASKS_PER_USER} + 1)")),
-    "create": (
-        INSERT.sql,
-        ("('user-' || :user::text)", *(_NEW.get(name, "NULL") for name in FIELD_BY_COLUMN)),
-    ),
+_STATEMENTS = {
+    "list": select_page("created_at", "desc", frozenset()),
+    "get": GET,
+    "create": INSERT,
+    "patch": UPDATE,
+    "complete": TOGGLE_COMPLETED,
 }
+_VALUES = {
+    "user_id": "('user-' || :user::text)",
+    "task_id": f"((:user::bigint - 1) * {TASKS_PER_USER} + :task)",
+    "row_count": "51",
+    "title": "'Buy milk'",
+    "set_title": "true",
+    "completed": "false",
+    "if_none_match_any": "false",
+}
+"""SQL of the parameters that are not NULL."""
 
 
 @contextlib.asynccontextmanager
@@ -59,12 +65,13 @@ async def filled_database(folder: Path) -> AsyncIterator[str]:
 
 async def pgbench(url: str, folder: Path, route: str, seconds: int) -> float | None:
     """Return the transactions per second of a route's statement, or None if pgbench has no script for the route."""
-    if route not in _SCRIPTS:
+    statement = _STATEMENTS.get(route)
+    if statement is None:
         return None
-    sql, values = _SCRIPTS[route]
-    numbered = re.sub(r"\$(\d+)", lambda found: values[int(found[1]) - 1], sql).replace("\n", " ")
+    values = statement.arguments(dict.fromkeys(statement.parameters, "NULL") | _VALUES)
+    sql = re.sub(r"\$(\d+)", lambda found: str(values[int(found[1]) - 1]), statement.sql).replace("\n", " ")
     script = folder / f"{route}.sql"
-    script.write_text(f"\\set user random(1, {USERS})\n{numbered};\n")
+    script.write_text(f"\\set user random(1, {USERS})\n\\set task random(1, {TASKS_PER_USER})\n{sql};\n")
     process = await asyncio.create_subprocess_exec(
         _bin_directory() / "pgbench",
         *("-n", "-M", "prepared", "-c", "16", "-j", "1", "-T", str(seconds)),

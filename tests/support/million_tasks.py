@@ -114,14 +114,13 @@ async def explain(
     connection: Connection, statement: CompiledStatement, mode: str, **values: Any
 ) -> dict[str, Any]:
     """Run the very SQL as a prepared statement and return the plan that PostgreSQL took."""
-    parameters = statement._parameters
     await connection.execute(f"SET plan_cache_mode = {mode}")
     await connection.execute("RESET effective_cache_size")
     if mode == "force_custom_plan":
         await connection.execute(CUSTOM_PLAN.replace("SET LOCAL", "SET"))
     rows = await connection.fetch(
         f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement.sql}",
-        *(statement._constants.get(name, values.get(name)) for name in parameters),
+        *statement.arguments(dict.fromkeys(statement.parameters) | values),
     )
     plan: dict[str, Any] = json.loads(rows[0][0])[0]["Plan"]
     return plan

@@ -65,6 +65,15 @@ class CompiledStatement:
         """The names of the values that `fetch` needs."""
         return frozenset(self._parameters) - self._constants.keys()
 
+    def arguments(self, values: dict[str, Any]) -> list[Any]:
+        """Return the arguments of the SQL in the order of their numbers.
+
+        Args:
+            values: A value for each of `parameters`.
+        """
+        values = self._constants | values
+        return [values[name] for name in self._parameters]
+
     async def fetch(self, connection: Connection, values: dict[str, Any]) -> list[Record]:
         """Run the statement.
 
@@ -78,8 +87,7 @@ class CompiledStatement:
         Raises:
             asyncpg.PostgresError, OSError, TimeoutError: Errors of asyncpg, untranslated.
         """
-        values = self._constants | values
-        arguments = [values[name] for name in self._parameters]
+        arguments = self.arguments(values)
         started = perf_counter()
         error: str | None = None
         try:
