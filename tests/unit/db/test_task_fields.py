@@ -26,8 +26,9 @@ PLAIN = (1, "alice", "Milk", None, False, NOW, NOW)
     ],
 )
 def test_row_becomes_a_task(columns: tuple[Any, ...], fields: tuple[Any, ...]) -> None:
-    assert task_row((*PLAIN, *columns)) == TaskRow(*PLAIN, *fields)
-    assert task_row((*PLAIN, *columns, 7)) == TaskRow(*PLAIN, *fields)  # the version follows
+    row = (*PLAIN, *columns, *(None for _ in COLUMNS[len(PLAIN) + len(columns) :]))
+    assert task_row(row) == TaskRow(*PLAIN, *fields)
+    assert task_row((*row, 7)) == TaskRow(*PLAIN, *fields)  # the version follows
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any, cast, override
 
 import pytest
 
-from backend.db.task_fields import column_values
+from backend.db.task_fields import COLUMNS, column_values
 from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
 from backend.db.task_repository import TaskRepository
 from backend.models.task import TaskRow, VersionedTask
@@ -19,7 +19,7 @@ from backend.schemas.task_page import Filter, Sort
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FIELDS = ("alice", "Milk", None, False, NOW, NOW)
 TASK = TaskRow(1, *FIELDS)
-NO_VALUES = (None, None, None, None)  # of the columns of priority, due date and tags
+NO_VALUES = (None,) * (len(COLUMNS) - 1 - len(FIELDS))  # of the columns of optional fields
 
 
 class Row(tuple[Any, ...]):
