@@ -8,7 +8,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     ColumnElement,
     Date,
@@ -32,7 +31,7 @@ __all__ = ["DUE", "TASKS", "Task", "TaskRow", "VersionedTask"]
 
 
 class Task(SQLModel, table=True):
-    """A task of a user. The constraint enforces the limits of the schemas for other writers too."""
+    """A task of a user. A constraint trigger of the migrations enforces the limits of the schemas for other writers too."""
 
     __tablename__ = "tasks"
 
@@ -101,13 +100,6 @@ DUE: ColumnElement[Any] = type_coerce(
 )
 """The instant by which `due` sorts: a date counts as its last microsecond in UTC. NULL without a due date."""
 
-# The migration has the function; it enforces the limits of all columns (docs/decisions/0040-task-fields.md).
-TASKS.append_constraint(
-    CheckConstraint(
-        "tasks_fields_are_valid(title, description, priority, due_date, due_at, tags)",
-        name="tasks_fields_valid",
-    )
-)
 _is_due = TASKS.c.due_date.is_not(None) | TASKS.c.due_at.is_not(None)
 _is_not_due = TASKS.c.due_date.is_(None) & TASKS.c.due_at.is_(None)
 for _name, _sort_key in SORT_KEYS.items():
