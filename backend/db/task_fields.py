@@ -30,7 +30,6 @@ COLUMNS: Final[Sequence[Column[Any]]] = [
 
 _END: Final = len(COLUMNS)
 _AFTER: Final = _PRIORITY + 4
-_NO_VALUES: Final = (None, None, None, None)
 
 
 def column_values(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,10 +47,11 @@ def column_values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def task_row(row: Any) -> TaskRow:
     """Return the task in a row, a record that starts with `COLUMNS`."""
-    values = row[_PRIORITY:_AFTER]
-    if values == _NO_VALUES and _AFTER == _END:  # most tasks; the rest takes four times as long
+    rank, day, instant, tags = row[_PRIORITY:_AFTER]
+    if (
+        rank is day is instant is tags is None and _AFTER == _END
+    ):  # most tasks; the rest takes four times as long
         return TaskRow(*row[:_PRIORITY])
-    rank, day, instant, tags = values
     due: date | None = day or instant
     text = None if due is None else format_due(due)
     fields: list[Any] = [*row[:_PRIORITY], PRIORITIES[rank or 0], text, tuple(tags or ()), *row[_AFTER:_END]]

@@ -42,6 +42,8 @@ FILTERS: dict[str, dict[str, Any]] = {
     "due in a month": {"due_after": "2020-01-01T00:00:00Z", "due_before": "2020-02-01T00:00:00Z"},
     "due never": {"due_before": "1999-01-01T00:00:00Z"},
     "with a due date": {"has_due": True},
+    "two tags that never meet": {"tags": ["done", "one percent"]},
+    "two common tags that never meet": {"tags": ["tag 2", "tag 4"]},
     "priority and tag": {"priorities": [1], "tags": ["one percent"]},
     "priority and due": {
         "priorities": [3],
