@@ -7,6 +7,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PlainSerializer,
     PlainValidator,
     StrictInt,
     ValidationError,
@@ -38,6 +39,7 @@ TaskId = Annotated[StrictInt, Field(ge=1, le=2**63 - 1, description="The task's 
 IfMatch = Annotated[
     Precondition,
     PlainValidator(parse_if_match),
+    PlainSerializer(repr, return_type=str),  # for the fingerprint of an idempotency key
     WithJsonSchema(
         {"type": "string", "pattern": ENTITY_TAGS_PATTERN, "description": "As the header `If-Match`."}
     ),

@@ -147,7 +147,13 @@ async def test_a_hundred_operations_are_the_most(alice: User) -> None:
 
 async def test_a_repeated_key_returns_the_first_result_once(alice: User) -> None:
     task_id = (await alice.create())["id"]
-    operations = [CREATE, {"operation": "update", "id": task_id, "task": {"due": "2026-12-01T09:00:00Z"}}]
+    gone_id = (await alice.create())["id"]
+    due = {"due": "2026-12-01T09:00:00Z"}
+    operations = [
+        CREATE,
+        {"operation": "update", "id": task_id, "task": due, "if_match": '"v1"'},
+        {"operation": "delete", "id": gone_id, "if_match": "*"},
+    ]
     first, second = await send(alice, *operations, key="k"), await send(alice, *operations, key="k")
     assert (first.status_code, second.json()) == (200, first.json())
     assert (await alice.list())["count"] == 2

@@ -237,7 +237,7 @@ async def test_database_without_tables_is_behind(empty_database_url: str) -> Non
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        ("ALTER TABLE tasks DROP COLUMN description", "no column tasks.description"),
+        ("ALTER TABLE tasks DROP COLUMN description CASCADE", "no column tasks.description"),
         ("ALTER TABLE idempotency_keys RENAME COLUMN answer TO reply", "no column idempotency_keys.answer"),
         ("DROP TABLE idempotency_keys", "no table idempotency_keys"),
         ("DROP TABLE tasks", "no table tasks"),
@@ -255,7 +255,7 @@ async def test_dropped_table_or_column_is_named(
 
 
 async def test_missing_column_is_logged_with_its_name(database_url: str) -> None:
-    await execute(database_url, "ALTER TABLE tasks DROP COLUMN description")
+    await execute(database_url, "ALTER TABLE tasks DROP COLUMN description CASCADE")
     listed, _, logged = await answers(database_url)
     assert listed.status_code == 500
     assert logged == ["column tasks.description does not exist (SQLSTATE 42703): " + ANOTHER_SCHEMA]

@@ -77,8 +77,9 @@ class FastRoute(BaseRoute):
         ]
         self._calls = calls
         self._shadows = shadows
-        self._has_query = any(call.query_param for call in calls)
-        self._repeatable = [name for call in calls for name in _repeatable_names(call.query_param)]
+        models = [call.query_param for call in calls if call.query_param is not None]
+        self._has_query = bool(models)
+        self._repeatable = [name for model in models for name in _repeatable_names(model) or ()]
         # Raises here, at installation, if `validate` has another signature.
         self._arguments(dict.fromkeys(route.param_convertors, ""), {})
 
@@ -213,10 +214,8 @@ def _is_supported(dependant: Dependant) -> bool:
         inspect.iscoroutinefunction(dependant.call)
         and dependant.use_cache
         and not any(_is_model(field) for field in dependant.path_params)
-        and (
-            not dependant.query_params
-            or (len(dependant.query_params) == 1 and _is_flat(dependant.query_params[0]))
-        )
+        and len(dependant.query_params) <= 1
+        and all(_is_model(each) and _repeatable_names(each) is not None for each in dependant.query_params)
         and not (
             dependant.header_params
             or dependant.cookie_params
@@ -236,22 +235,14 @@ def _is_model(field: ModelField) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _is_flat(field: ModelField) -> bool:
-    """Return whether each field of a model takes scalar query parameter values, one or several."""
+def _repeatable_names(model: ModelField) -> list[str] | None:
+    """Return the fields that take several query values, or None if a field takes something else than scalar values."""
     from fastapi import _compat  # noqa: PLC0415 - may be missing
 
-    return _is_model(field) and all(
-        _compat.field_annotation_is_scalar(each.annotation)
-        or _compat.field_annotation_is_scalar_sequence(each.annotation)
-        for each in _fields(field).values()
-    )
-
-
-def _repeatable_names(field: ModelField | None) -> list[str]:
-    from fastapi._compat import field_annotation_is_scalar as is_scalar  # noqa: PLC0415 - may be missing
-
-    return [name for name, each in _fields(field).items() if not is_scalar(each.annotation)] if field else []
-
-
-def _fields(model: ModelField) -> dict[str, Any]:
-    return model.field_info.annotation.model_fields  # type: ignore[union-attr, no-any-return]  # a model
+    names = []
+    for name, field in model.field_info.annotation.model_fields.items():  # type: ignore[union-attr]  # a model
+        if _compat.field_annotation_is_scalar_sequence(field.annotation):
+            names.append(name)
+        elif not _compat.field_annotation_is_scalar(field.annotation):
+            return None
+    return names
