@@ -1,0 +1,41 @@
+/** Creates and updates the tables of Better Auth. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { getMigrations } from "better-auth/db/migration";
+import pg from "pg";
+import { createAuth, createPool } from "./auth.ts";
+import { log } from "./observability.ts";
+import type { Settings } from "./settings.ts";
+
+/** Of the service's migrations (backend/db/migrations/env.py), so that both never change `users` at the same time. */
+const LOCK_KEY = "7267118534120771001";
+const LOCK_WAIT_SECONDS = 300;
+
+/** Migrates the database. Concurrent calls are safe, and a repeated one has nothing to do. */
+export async function migrate(settings: Settings): Promise<void> {
+  const client = new pg.Client({ connectionString: settings.migrationUrl, connectionTimeoutMillis: 60_000 });
+  await client.connect();
+  const pool = createPool(settings.migrationUrl, 1);
+  try {
+    await lock(client);
+    const auth = createAuth(settings, pool);
+    const { toBeCreated, toBeAdded, runMigrations } = await getMigrations(auth.options);
+    await runMigrations();
+    // The first key: replicas that start together would make one each.
+    await auth.api.getJwks();
+    log("info", "migrated", { created: toBeCreated.map((each) => each.table), changed: toBeAdded.map((each) => each.table) });
+  } finally {
+    await pool.end();
+    await client.end(); // releases the lock
+  }
+}
+
+async function lock(client: pg.Client): Promise<void> {
+  const deadline = Date.now() + LOCK_WAIT_SECONDS * 1000;
+  // Poll: a blocking pg_advisory_lock keeps a snapshot that CREATE INDEX CONCURRENTLY waits for.
+  for (;;) {
+    const { rows } = await client.query<{ locked: boolean }>("SELECT pg_try_advisory_lock($1) AS locked", [LOCK_KEY]);
+    if (rows[0]?.locked) return;
+    if (Date.now() > deadline) throw new Error("another migration has not ended");
+    await sleep(200);
+  }
+}

@@ -1,0 +1,98 @@
+/** Selects the page and keeps the store of the user who is signed in. */
+import { render } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { taskApi } from "./api.ts";
+import { Account } from "./pages/Account.tsx";
+import { ForgotPassword, ResetPassword } from "./pages/Password.tsx";
+import { SignIn, SignUp } from "./pages/SignIn.tsx";
+import { TaskList } from "./pages/TaskList.tsx";
+import { Frame } from "./pages/Frame.tsx";
+import { router } from "./router.ts";
+import { readBoot, Session, type User } from "./session.ts";
+import { useStore } from "./store.ts";
+import { type Surroundings, TaskStore } from "./tasks.ts";
+import "./style.css";
+
+const session = new Session(readBoot());
+
+const surroundings: Surroundings = {
+  isOnline: () => navigator.onLine,
+  after(milliseconds, action) {
+    const timer = setTimeout(action, milliseconds);
+    return () => clearTimeout(timer);
+  },
+  now: () => performance.now(),
+  signedOut: () => session.user && session.leave("Your session has ended. Sign in again to continue; what you typed is kept."),
+  accountChanged: () => location.reload(),
+};
+
+let kept: { userId: string; store: TaskStore } | undefined;
+
+/** The store outlives a sign-out by expiry, so that nothing typed is lost when the same user signs in again. */
+function storeOf(user: User): TaskStore {
+  if (kept?.userId !== user.id) {
+    kept = { userId: user.id, store: new TaskStore(taskApi(user.id, session.tokens), user.id, surroundings) };
+  } else {
+    kept.store.retryAll();
+  }
+  return kept.store;
+}
+
+addEventListener("pagehide", () => kept?.store.flush());
+addEventListener("beforeunload", (event) => {
+  if (session.user && kept?.store.hasUnsent) event.preventDefault();
+});
+
+const SIGNED_OUT_PATHS = new Set(["/sign-in", "/sign-up", "/forgot-password", "/reset-password"]);
+
+function App() {
+  const { user } = useStore(session);
+  const { path } = useStore(router);
+  const store = useMemo(() => (user ? storeOf(user) : undefined), [user?.id]);
+  const redirect =
+    user === null && (path === "/" || path === "/account") ? "/sign-in" : user && SIGNED_OUT_PATHS.has(path) ? "/" : undefined;
+  useEffect(() => {
+    if (user === null && session.reason === undefined) kept = undefined; // signed out on purpose
+    if (redirect) router.go(redirect, true);
+  }, [user, redirect]);
+
+  if (user === undefined) return <Unavailable />;
+  if (redirect) return null;
+  if (user === null) {
+    switch (path) {
+      case "/sign-up":
+        return <SignUp session={session} />;
+      case "/forgot-password":
+        return <ForgotPassword session={session} />;
+      case "/reset-password":
+        return <ResetPassword session={session} />;
+      case "/sign-in":
+        return <SignIn session={session} />;
+    }
+  } else if (store && path === "/") {
+    return <TaskList store={store} user={user} />;
+  } else if (path === "/account") {
+    return <Account session={session} user={user} />;
+  }
+  return (
+    <Frame title="Page not found">
+      <p>There is no page at this address.</p>
+      <p>
+        <a class="button primary" href="/">
+          Go to your tasks
+        </a>
+      </p>
+    </Frame>
+  );
+}
+
+function Unavailable() {
+  return (
+    <Frame title="One moment">
+      <p role="status">The service does not respond. You are still signed in; this page tries again every few seconds.</p>
+    </Frame>
+  );
+}
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);
