@@ -41,7 +41,9 @@ export class Tokens {
     this.current = next;
     this.goodUntil = Number.POSITIVE_INFINITY;
     next.then(
-      (token) => this.current === next && this.set(token),
+      (token) => {
+        if (this.current === next) this.goodUntil = this.now() + usableMs(token);
+      },
       () => this.discard(next),
     );
     return next;

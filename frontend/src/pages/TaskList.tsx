@@ -1,9 +1,10 @@
 /** The list: add, filter, search, sort, undo. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { listQuery, readView, router, SORTS, STATUSES, type SortName, type Status, type View, viewUrl } from "../router.ts";
+import { router } from "../router.ts";
 import type { User } from "../session.ts";
 import { useStore } from "../store.ts";
 import type { TaskStore } from "../tasks.ts";
+import { listQuery, readView, SORTS, STATUSES, type SortName, type Status, type View, viewUrl } from "../view.ts";
 import { initial } from "./Account.tsx";
 import { Link, Mark, useTitle } from "./Frame.tsx";
 import { Help } from "./Help.tsx";
