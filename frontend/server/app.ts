@@ -81,8 +81,9 @@ export function createApp({ settings, auth, page, metrics, readiness, client }: 
       const request = new Request(c.req.raw);
       const peer = getConnInfo(c).remote.address ?? "";
       request.headers.set(CLIENT_ADDRESS_HEADER, clientAddress(peer, c.req.header("x-forwarded-for"), settings.trustedProxies));
-      const response = await auth.handler(request);
-      if (response.status < 500 || (await readiness.databaseResponds())) return response;
+      const response = await auth.handler(request).catch((error: unknown) => log("error", "better-auth failed", describe(error)));
+      if (response && response.status < 500) return response;
+      if (await readiness.databaseResponds()) return response ?? problem(c, 500, "Internal Server Error");
       c.header("Retry-After", RETRY_AFTER_SECONDS);
       return problem(c, 503, "Service Unavailable");
     },
