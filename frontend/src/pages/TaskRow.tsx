@@ -15,61 +15,63 @@ interface Props {
 
 const STATES = { saved: "", sending: "Saving …", waiting: "Sent when you are online", failed: "Not saved" } as const;
 
-/** Rendered again only when its own row changes: a list has hundreds. */
+/** Rendered again only when its own row changes: a list has hundreds. A row that cannot be shown leaves the others alone. */
 export class TaskRow extends Component<Props, { broken: boolean }> {
   override state = { broken: false };
 
   override shouldComponentUpdate(next: Props, state: { broken: boolean }): boolean {
-    return next.row !== this.props.row || next.editing !== this.props.editing || state !== this.state;
+    return next.row !== this.props.row || next.editing !== this.props.editing || state.broken !== this.state.broken;
   }
 
-  /** One row that cannot be shown must not take the list along. */
   override componentDidCatch(): void {
     this.setState({ broken: true });
   }
 
-  override render({ row, store, editing, edit }: Props) {
-    if (this.state.broken) return <li class="task">This task cannot be shown.</li>;
-    const { task, key } = row;
-    const close = (changes?: TaskChange, from?: TaskChange) => {
-      edit(undefined);
-      if (changes && from) store.edit(key, changes, from);
-      focusRow(key);
-    };
-    return (
-      <li class={task.completed ? "task completed" : "task"} data-key={key} data-state={row.state}>
-        <input
-          type="checkbox"
-          aria-label={task.title}
-          checked={task.completed}
-          onChange={(event) => store.set(key, { completed: event.currentTarget.checked })}
-        />
-        {editing ? (
-          <TaskEditor task={task} close={close} />
-        ) : (
+  override render(props: Props) {
+    return this.state.broken ? <li class="task broken">This task cannot be shown.</li> : <Content {...props} />;
+  }
+}
+
+function Content({ row, store, editing, edit }: Props) {
+  const { task, key } = row;
+  const close = (changes?: TaskChange, from?: TaskChange) => {
+    edit(undefined);
+    if (changes && from) store.edit(key, changes, from);
+    focusRow(key);
+  };
+  return (
+    <li class={task.completed ? "task completed" : "task"} data-key={key} data-state={row.state}>
+      <input
+        type="checkbox"
+        aria-label={task.title}
+        checked={task.completed}
+        onChange={(event) => store.set(key, { completed: event.currentTarget.checked })}
+      />
+      {editing ? (
+        <TaskEditor task={task} close={close} />
+      ) : (
+        <>
           <button type="button" class="title" dir="auto" onClick={() => edit(key)}>
             {task.title}
             {task.description && <small dir="auto">{task.description.split("\n")[0]}</small>}
           </button>
-        )}
-        {!editing && (
           <button type="button" class="delete" aria-label={`Delete ${task.title}`} onClick={() => remove(store, key)} />
-        )}
-        {row.conflict && <ConflictPanel conflict={row.conflict} resolve={(winner) => store.resolve(key, winner)} />}
-        {row.state !== "saved" && (
-          <p class="state">
-            {STATES[row.state]}
-            {row.state === "failed" && (
-              <>
-                . {row.problem}{" "}
-                <button type="button" onClick={() => store.retry(key)}>
-                  Try again
-                </button>
-              </>
-            )}
-          </p>
-        )}
-      </li>
-    );
-  }
+        </>
+      )}
+      {row.conflict && <ConflictPanel conflict={row.conflict} resolve={(winner) => store.resolve(key, winner)} />}
+      {row.state !== "saved" && (
+        <p class="state">
+          {STATES[row.state]}
+          {row.state === "failed" && (
+            <>
+              . {row.problem}{" "}
+              <button type="button" onClick={() => store.retry(key)}>
+                Try again
+              </button>
+            </>
+          )}
+        </p>
+      )}
+    </li>
+  );
 }

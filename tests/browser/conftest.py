@@ -1,0 +1,85 @@
+"""Chromium, the whole stack, and the people who use it: every test fails on an error that the browser reports."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.browser.person import Person
+from tests.support.frontend import Frontend, free_port, running_frontend
+from tests.support.service import RunningService, running_service, service_settings
+from tests.support.waiting import scaled
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+
+type Stack = tuple[Frontend, RunningService]
+type Meet = Callable[..., Awaitable[Person]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+async def chromium(anyio_backend: str) -> AsyncIterator[Browser]:  # noqa: ARG001 - its scope
+    program = shutil.which("chromium")
+    if program is None:
+        reason = "Chromium is not installed"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    expect.set_options(timeout=scaled(5) * 1000)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def running_stack(database_url: str, **settings: Any) -> AsyncIterator[Stack]:
+    """Serve the page and the service on this database, behind one origin."""
+    port = free_port()
+    verified = service_settings(
+        database_url, better_auth_secret=None, better_auth_url=f"http://127.0.0.1:{port}"
+    )
+    async with (
+        running_service(verified) as service,
+        running_frontend(database_url, port=port, API_URL=service.url, **settings) as frontend,
+    ):
+        yield frontend, service
+
+
+@pytest.fixture(scope="session")
+async def stack(shared_database_url: str) -> AsyncIterator[Stack]:
+    """Shared by all tests that keep to users of their own."""
+    async with running_stack(shared_database_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def meet(chromium: Browser, stack: Stack) -> AsyncIterator[Meet]:
+    """Return a function that opens a browser of its own for a new person; see `Person.open`."""
+    people: list[Person] = []
+
+    async def meet(*, at: Frontend | None = None, **options: Any) -> Person:
+        people.append(await Person.open(chromium, (at or stack[0]).url, **options))
+        return people[-1]
+
+    yield meet
+    problems = [await person.close() for person in people]
+    assert [each for each in problems if each] == []
