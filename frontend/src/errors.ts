@@ -3,6 +3,9 @@
 /** The session has ended: sign in again. */
 export class SignedOut extends Error {}
 
+/** The browser does not keep the cookie of the session. */
+export class CookiesRejected extends Error {}
+
 /** The path names another user than the token: another tab has changed the account. */
 export class AccountChanged extends Error {}
 
@@ -58,6 +61,7 @@ export async function problemOf(response: Response): Promise<Problem> {
 export function sentence(error: unknown): string {
   if (error instanceof Unreachable) return "The server cannot be reached. Check your connection.";
   if (error instanceof SignedOut) return "Your session has ended. Sign in again.";
+  if (error instanceof CookiesRejected) return "Your browser rejects the cookie of this site. Allow its cookies and try again.";
   if (!(error instanceof Problem)) return "Something went wrong on this page. Reload it and try again.";
   switch (error.status) {
     case 429:

@@ -1,6 +1,6 @@
 /** Who is signed in: boot data, sign-up, sign-in, sign-out, account. */
 import { reach, Tokens } from "./api.ts";
-import { problemOf } from "./errors.ts";
+import { CookiesRejected, problemOf, SignedOut } from "./errors.ts";
 import { Store } from "./store.ts";
 
 export interface User {
@@ -46,12 +46,12 @@ export class Session extends Store {
 
   async signIn(email: string, password: string): Promise<void> {
     const { user } = (await post("sign-in/email", { email, password })) as { user: User };
-    this.enter(user);
+    await this.enter(user);
   }
 
   async signUp(name: string, email: string, password: string): Promise<void> {
     const { user } = (await post("sign-up/email", { name, email, password })) as { user: User };
-    this.enter(user);
+    await this.enter(user);
   }
 
   async signOut(): Promise<void> {
@@ -90,8 +90,12 @@ export class Session extends Store {
     this.changed();
   }
 
-  private enter(user: User): void {
+  private async enter(user: User): Promise<void> {
     this.tokens.discard();
+    // Also shows whether the browser keeps the cookie of the session.
+    await this.tokens.get().catch((error: unknown) => {
+      throw error instanceof SignedOut ? new CookiesRejected() : error;
+    });
     this.user = user;
     this.reason = undefined;
     this.channel.postMessage({ kind: "signed-in", userId: user.id } satisfies Message);

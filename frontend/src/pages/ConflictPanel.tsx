@@ -22,7 +22,7 @@ export function ConflictPanel({ conflict, resolve }: { conflict: Conflict; resol
 function Version({ name, values, keep, choose }: { name: string; values: TaskChange; keep: string; choose: () => void }) {
   return (
     <div>
-      <h3>{name}</h3>
+      <h2>{name}</h2>
       {values.title !== undefined && <p dir="auto">{values.title}</p>}
       {values.description !== undefined && <p dir="auto" class="notes">{values.description || "No notes"}</p>}
       <button type="button" class="button" onClick={choose}>

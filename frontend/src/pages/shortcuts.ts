@@ -25,14 +25,16 @@ export function enableShortcuts(enabled: boolean): void {
   localStorage.setItem(SETTING, enabled ? "on" : "off");
 }
 
-/** Focuses the title of a row, by key or by position; without such a row the field of new tasks. */
+/** Focuses a row, by key or by position, after the change of the list has been rendered. */
 export function focusRow(row: string | number): void {
-  // After the change of the list has been rendered.
-  setTimeout(() => {
-    const titles = [...document.querySelectorAll<HTMLElement>(".task .title")];
-    const found = typeof row === "number" ? titles[row] : titles.find((each) => keyOf(each) === row);
-    (found ?? document.getElementById("new-task"))?.focus();
-  });
+  setTimeout(() => focusTitle(row));
+}
+
+/** Focuses the title of a row; without such a row the field of new tasks. */
+function focusTitle(row: string | number): void {
+  const titles = [...document.querySelectorAll<HTMLElement>(".task .title")];
+  const found = typeof row === "number" ? titles[row] : titles.find((each) => keyOf(each) === row);
+  (found ?? document.getElementById("new-task"))?.focus();
 }
 
 /** Removes a row; the focus goes to the next one. */
@@ -73,10 +75,10 @@ function act(key: string, current: string | undefined, store: TaskStore, edit: (
       document.getElementById("search")?.focus();
       return true;
     case "j":
-      focusRow(rows[Math.min(index + 1, rows.length - 1)]?.key ?? 0);
+      focusTitle(rows[Math.min(index + 1, rows.length - 1)]?.key ?? 0);
       return true;
     case "k":
-      focusRow(rows[Math.max(index - 1, 0)]?.key ?? 0);
+      focusTitle(rows[Math.max(index - 1, 0)]?.key ?? 0);
       return true;
     case "z":
       store.notice?.undo?.();
