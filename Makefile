@@ -9,13 +9,16 @@ RUN := $(UV) run --no-sync
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up token seed pre-commit test test-without-fast-paths lint types check bench lock docs prometheus-rules dashboard-images drill rename clean
+.PHONY: help up full token seed pre-commit test test-without-fast-paths lint types check bench lock docs prometheus-rules dashboard-images drill rename clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
 
 up: .venv/installed ## Run the service with an embedded PostgreSQL; Ctrl-C stops it
 	@exec $(RUN) task-service dev
+
+full: .venv/installed ## Run the page too, on http://localhost:3000; Ctrl-C stops everything
+	@exec $(RUN) python -m deploy.full_stack
 
 token: .venv/installed ## Print a token for the user "developer"
 	@$(RUN) task-service token

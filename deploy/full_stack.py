@@ -130,7 +130,7 @@ async def _child(*command: str, environment: Mapping[str, str]) -> AsyncIterator
         *command,
         env=environment,
         start_new_session=True,
-        stdout=sys.stderr if environment.get("LOG_LEVEL") == "info" else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,  # the log; errors of the start are on stderr
     )
     try:
         yield process
@@ -178,7 +178,7 @@ async def _serve(port: int) -> None:
             "API_URL": f"http://127.0.0.1:{api_port}",
             "ENVIRONMENT": "development",
             "DRAIN_SECONDS": "0",
-            "LOG_LEVEL": "warn",
+            "LOG_LEVEL": "WARNING",
             "PORT": str(port),
             "OPS_PORT": "0",
         }

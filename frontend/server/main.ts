@@ -23,7 +23,7 @@ async function serve(settings: Settings): Promise<void> {
   const readiness = new Readiness(pool);
   const auth = createAuth(settings, pool);
   const client = join(import.meta.dirname, "..", "client");
-  const page = new Page(client, auth, { signUp: settings.signUp, mail: settings.mail !== undefined });
+  const page = new Page(client, auth, { signUp: settings.signUp, mail: settings.mail !== undefined }, settings.environment === "development");
   const app = createApp({ settings, auth, page, metrics, readiness, client });
 
   const server = createServer(

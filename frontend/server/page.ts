@@ -17,19 +17,24 @@ export interface Boot {
 const MARKER = "<!--boot-->";
 
 export class Page {
-  private readonly before: string;
-  private readonly after: string;
+  private template: readonly [string, string];
 
-  /** @param folder Of the built client. */
+  /**
+   * @param folder Of the built client.
+   * @param rebuilt Whether the client is built again while the server runs. */
   constructor(
-    folder: string,
+    private readonly folder: string,
     private readonly auth: Auth,
     private readonly features: Pick<Boot, "signUp" | "mail">,
+    private readonly rebuilt: boolean,
   ) {
-    const [before, after] = readFileSync(join(folder, "index.html"), "utf8").split(MARKER);
+    this.template = this.read();
+  }
+
+  private read(): readonly [string, string] {
+    const [before, after] = readFileSync(join(this.folder, "index.html"), "utf8").split(MARKER);
     if (before === undefined || after === undefined) throw new Error(`index.html has no ${MARKER}`);
-    this.before = before;
-    this.after = after;
+    return [before, after];
   }
 
   /** Returns the page for a request, the headers that Better Auth adds to it, and the user's id. */
@@ -37,7 +42,9 @@ export class Page {
     const { boot, headers: added } = await this.boot(headers);
     // Data, not script: the policy of the page need not allow it. `<` could end the element.
     const data = JSON.stringify({ ...boot, ...this.features } satisfies Boot).replaceAll("<", "\\u003c");
-    const html = `${this.before}<script type="application/json" id="boot">${data}</script>${this.after}`;
+    if (this.rebuilt) this.template = this.read();
+    const [before, after] = this.template;
+    const html = `${before}<script type="application/json" id="boot">${data}</script>${after}`;
     return { html, headers: added, userId: boot.user?.id };
   }
 

@@ -33,7 +33,7 @@ export interface Settings {
   tokenSeconds: number;
   drainSeconds: number;
   gracefulSeconds: number;
-  logLevel: "debug" | "info" | "warn" | "error";
+  logLevel: "DEBUG" | "INFO" | "WARNING" | "ERROR";
   mail: Mail | undefined;
 }
 
@@ -99,7 +99,7 @@ export function readSettings(variables: Variables): Settings {
     tokenSeconds: number("TOKEN_SECONDS", 300, 2, 3600),
     drainSeconds: number("DRAIN_SECONDS", 5, 0, 600),
     gracefulSeconds: number("GRACEFUL_TIMEOUT_SECONDS", 25, 1, 600),
-    logLevel: choice("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
+    logLevel: choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], "INFO"),
     mail: readMail(read("SMTP_URL"), read("MAIL_FROM")),
   };
 }
@@ -134,7 +134,7 @@ function readSecrets(text: string | undefined): Settings["secrets"] {
 
 function networks(name: string, text: string): BlockList {
   const list = new BlockList();
-  for (const entry of text.split(",").map((each) => each.trim()).filter(Boolean)) {
+  for (const entry of text.replaceAll("*", "0.0.0.0/0,::/0").split(",").map((each) => each.trim()).filter(Boolean)) {
     const [address = "", prefix] = entry.split("/");
     const family = isIP(address);
     const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix);

@@ -50,7 +50,7 @@ const invalid: [Record<string, string>, RegExp][] = [
   [{ PORT: "3e3" }, /^PORT must be a whole number/],
   [{ DATABASE_POOL_MAX_SIZE: "0" }, /^DATABASE_POOL_MAX_SIZE must be/],
   [{ SIGN_UP: "yes" }, /^SIGN_UP must be on or off/],
-  [{ LOG_LEVEL: "loud" }, /^LOG_LEVEL must be debug or/],
+  [{ LOG_LEVEL: "loud" }, /^LOG_LEVEL must be DEBUG or/],
   [{ TRUSTED_PROXIES: "10.0.0.0/33" }, /^TRUSTED_PROXIES must be IP addresses/],
   [{ TRUSTED_PROXIES: "ingress" }, /^TRUSTED_PROXIES must be IP addresses/],
   [{ API_URL: "http://api:8000/api" }, /^API_URL must be an origin/],

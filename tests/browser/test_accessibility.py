@@ -104,6 +104,7 @@ async def test_everything_by_keyboard(meet: Meet) -> None:
     await page.keyboard.type("first")
     await ada.sees("first")
     await press("Tab")
+    await press("Tab")
     await press("n")
     await expect(page.get_by_label("New task")).to_be_focused()
     await press("Tab")
