@@ -120,7 +120,9 @@ async def test_everything_by_keyboard(meet: Meet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "zoom"), [(320, 640, 1), (412, 915, 1), (1280, 800, 2)], ids=["320px", "phone", "zoom"]
+    ("width", "height", "zoom"),
+    [(320, 640, 1), (412, 915, 1), (1280, 800, 2)],
+    ids=["320px", "phone", "zoom"],
 )
 async def test_small_screens_and_zoom(meet: Meet, width: int, height: int, zoom: int) -> None:
     # Zoom of the browser: the same number of device pixels, fewer CSS pixels.

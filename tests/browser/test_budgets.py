@@ -20,8 +20,10 @@ async def test_list_shows_after_one_request_to_the_api(meet: Meet) -> None:
     await ada.page.reload()
     await ada.sees("Buy milk")
     await expect(ada.page.get_by_label("New task")).to_be_focused()
-    assert [each.url for each in requests if "/api/" in each.url] == [f"{ada.url}/api/{ada.id}/tasks?limit=50"]
-    assert len(requests) <= 5  # page, script, style, icon
+    assert [each.url for each in requests if "/api/" in each.url] == [
+        f"{ada.url}/api/{ada.id}/tasks?limit=50"
+    ]
+    assert len(requests) <= 6  # page, script, style, list; the icon in the page and in the tab
     paints = await ada.page.evaluate(
         "new Promise((done) => new PerformanceObserver((list) => done(list.getEntries().at(-1).startTime))"
         ".observe({type: 'largest-contentful-paint', buffered: true}))"

@@ -39,7 +39,9 @@ async def test_a_weak_entity_tag_of_a_compressing_proxy_still_saves(meet: Meet) 
         headers = {**answer.headers, "etag": f"W/{answer.headers['etag']}"}
         await route.fulfill(response=answer, headers=headers)
 
-    await ada.page.route("**/tasks/*", lambda route: weaken(route) if route.request.method == "GET" else route.continue_())
+    await ada.page.route(
+        "**/tasks/*", lambda route: weaken(route) if route.request.method == "GET" else route.continue_()
+    )
     await ada.edit("Buy milk", "Buy oat milk")
     await ada.sees("Buy oat milk")
     assert await ada.titles() == ["Buy oat milk"]
@@ -108,7 +110,10 @@ async def test_a_rejected_change_is_rolled_back_and_explained(meet: Meet) -> Non
     ada = await meet(expects_failures=True)
     await ada.add("Buy milk")
     await ada.sees("Buy milk")
-    problem = {"title": "Invalid", "errors": [{"pointer": "/body/completed", "detail": "must be true on Sundays"}]}
+    problem = {
+        "title": "Invalid",
+        "errors": [{"pointer": "/body/completed", "detail": "must be true on Sundays"}],
+    }
 
     async def reject(route: Route) -> None:
         await route.fulfill(status=422, json=problem)

@@ -81,7 +81,9 @@ async def test_an_expired_token_is_replaced_before_it_is_used(meet: Meet, databa
     async with running_stack(database_url, TOKEN_SECONDS="2") as (frontend, _):
         ada = await meet(at=frontend)
         tokens: list[str] = []
-        ada.page.on("request", lambda request: tokens.append(request.url) if "auth/token" in request.url else None)
+        ada.page.on(
+            "request", lambda request: tokens.append(request.url) if "auth/token" in request.url else None
+        )
         # 1.6 s of its 2 s.
         await ada.page.wait_for_timeout(1700)
         await ada.add("Buy milk")

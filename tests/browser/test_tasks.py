@@ -91,12 +91,12 @@ async def test_titles_are_text_in_any_script(meet: Meet) -> None:
     await ada.page.reload()
     await ada.sees(*reversed(titles))
     await expect(ada.page).to_have_title("Tasks")
-    assert await ada.title("اشترِ الحليب").evaluate("(element) => getComputedStyle(element).direction") == "rtl"
+    assert (
+        await ada.title("اشترِ الحليب").evaluate("(element) => getComputedStyle(element).direction") == "rtl"
+    )
 
 
-async def test_a_long_list_searched_filtered_and_gone_back(
-    meet: Meet, shared_database_url: str
-) -> None:
+async def test_a_long_list_searched_filtered_and_gone_back(meet: Meet, shared_database_url: str) -> None:
     ada = await meet()
     connection = await asyncpg.connect(shared_database_url)
     await connection.execute(

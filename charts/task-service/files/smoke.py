@@ -29,6 +29,24 @@ def check_key_set() -> None:
         sys.exit(f"{url}: the key set is empty")
 
 
+def check_frontend(api: httpx.Client) -> None:
+    """Sign a new user up, create a task with the user's token, and delete the account with it."""
+    user = {"name": "helm test", "email": f"helm-test-{uuid4().hex}@example.com", "password": uuid4().hex}
+    # The session's cookie is only for HTTPS if the public URL has it; inside the cluster it is sent by hand.
+    headers = {"Origin": os.environ["BETTER_AUTH_URL"].rstrip("/")}
+    with httpx.Client(base_url=os.environ["FRONTEND_URL"], headers=headers, timeout=10) as web:
+        expect(web.get("/"), 200)
+        signed_up = expect(web.post("/api/auth/sign-up/email", json=user), 200)
+        web.headers["Cookie"] = signed_up.headers["Set-Cookie"].partition(";")[0]
+        token = expect(web.get("/api/auth/token"), 200).json()["token"]
+        api.headers["Authorization"] = f"Bearer {token}"
+        tasks = f"/api/{signed_up.json()['user']['id']}/tasks"
+        expect(api.post(tasks, json={"title": "Buy milk"}), 201)
+        expect(web.post("/api/auth/delete-user", json={"password": user["password"]}), 200)
+        if expect(api.get(tasks), 200).json()["tasks"]:
+            sys.exit("the deleted account still has a task")
+
+
 def main(url: str) -> None:
     """Send requests without a token, then with one.
 
@@ -46,6 +64,9 @@ def main(url: str) -> None:
         if "BETTER_AUTH_SECRET_FILE" not in os.environ:
             expect(client.get(tasks, headers={"Authorization": "Bearer no.token.here"}), 401)
             check_key_set()
+            if "FRONTEND_URL" in os.environ:
+                check_frontend(client)
+                return
             print("Only the frontend can issue tokens: requests with a token are not tested.")
             return
         settings = Settings(_env_file=None)

@@ -26,6 +26,10 @@
 {{- if .Values.auth.betterAuthUrl }}
 - name: BETTER_AUTH_URL
   value: {{ .Values.auth.betterAuthUrl | quote }}
+{{- with include "task-service.frontendKeySet" . }}
+- name: BETTER_AUTH_JWKS_URL
+  value: {{ . | quote }}
+{{- end }}
 {{- else }}
 - name: BETTER_AUTH_SECRET_FILE
   value: /etc/task-service/auth-secret

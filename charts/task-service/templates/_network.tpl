@@ -45,7 +45,7 @@
 {{- /* Egress to the frontend's key set. */ -}}
 {{- define "task-service.frontendEgress" -}}
 {{- $ports := list -}}
-{{- range list .Values.auth.betterAuthUrl (include "task-service.variable" (list . "BETTER_AUTH_JWKS_URL")) }}
+{{- range list .Values.auth.betterAuthUrl (include "task-service.variable" (list . "BETTER_AUTH_JWKS_URL")) (include "task-service.frontendKeySet" .) }}
 {{- with include "task-service.portOf" . }}{{ $ports = append $ports . }}{{ end }}
 {{- end }}
 {{- with $ports }}
