@@ -55,12 +55,13 @@ lock: $(filter .uv/bin/uv,$(UV)) ## Update the lock files (set exclude-newer in 
 	$(UV) export -q --no-dev --no-emit-project --no-header --no-annotate -o requirements.lock
 	$(UV) export -q --no-emit-project --no-header --no-annotate -o requirements-dev.lock
 
-docs: .venv/installed ## Generate docs/openapi.json, docs/configuration.md and the chart's README
+docs: .venv/installed ## Generate docs/openapi.json, docs/configuration.md, the chart's README and the page's API types
 	$(RUN) task-service openapi > docs/openapi.json
 	printf '# Configuration\n\nSettings are environment variables, or entries of a file `.env` in the working directory. An empty variable counts as unset.\nWhitespace around a value is ignored. Lists are comma separated, not JSON. Printed settings mask passwords in URLs.\nThe key set is fetched through the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, unless NO_PROXY lists its host.\n`make docs` generates this page from `backend/config.py`.\n\n' > docs/configuration.md
 	$(RUN) task-service config --table >> docs/configuration.md
 	$(RUN) python -m deploy.chart_readme
 	$(RUN) python -m deploy.layer_table
+	command -v npm >/dev/null && cd frontend && npm ci && npm run --silent contract -- --output src/task-service.d.ts || echo "without npm, frontend/src/task-service.d.ts stays as it is"
 
 prometheus-rules: .venv/installed ## Render the chart's alerts as a Prometheus rule file for compose (needs helm)
 	$(RUN) python -m deploy.render_rules

@@ -40,7 +40,9 @@ async def test_a_token_of_another_account_reloads_the_page(meet: Meet) -> None:
     await ada.sees("a secret of Ada")
     cookies = [each for each in await bob.context.cookies() if "session_token" in (each.get("name") or "")]
     await ada.context.clear_cookies()
-    await ada.context.add_cookies(cookies)  # type: ignore[arg-type] - what `cookies` returns
+    await ada.context.add_cookies(
+        [{"name": each["name"], "value": each["value"], "url": ada.url} for each in cookies]
+    )
     first = True
 
     async def unauthorized_once(route: Route) -> None:

@@ -1,7 +1,7 @@
 """Everyday use: accounts, tasks, search, long lists."""
 
 import asyncpg
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Meet
 from tests.support.frontend import PASSWORD
@@ -142,11 +142,11 @@ async def test_one_row_that_cannot_be_shown_leaves_the_others_alone(meet: Meet) 
     await ada.add("first", "second")
     await ada.sees("second", "first")
 
-    async def break_one(route: object) -> None:
-        answer = await route.fetch()  # type: ignore[attr-defined]
+    async def break_one(route: Route) -> None:
+        answer = await route.fetch()
         body = await answer.json()
         body["tasks"][0]["description"] = 5
-        await route.fulfill(response=answer, json=body)  # type: ignore[attr-defined]
+        await route.fulfill(response=answer, json=body)
 
     await ada.page.route("**/tasks?*", break_one)
     await ada.page.reload()
