@@ -9,7 +9,7 @@ RUN := $(UV) run --no-sync
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up full token seed pre-commit test test-without-fast-paths lint types check bench lock docs prometheus-rules dashboard-images drill rename clean
+.PHONY: help up full token seed pre-commit test test-without-fast-paths lint types check bench lock docs prometheus-rules dashboard-images page-images drill rename clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 25
@@ -68,6 +68,9 @@ prometheus-rules: .venv/installed ## Render the chart's alerts as a Prometheus r
 
 dashboard-images: .venv/installed ## Render the dashboards with compose's Prometheus into docs/images
 	$(RUN) python -m deploy.render_dashboards
+
+page-images: .venv/installed ## Render the page with Chromium into docs/images, light and dark
+	$(RUN) python -m deploy.render_page
 
 drill: .venv/installed ## Inject load, faults and latency into the service of `docker compose`
 	@$(RUN) python -m deploy.drill --compose

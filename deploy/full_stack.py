@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -19,7 +20,7 @@ import typer
 from backend.db.schema import SCHEMA
 from backend.devtools.embedded_postgres import migrated_postgres
 
-__all__ = ["build", "main", "node_environment"]
+__all__ = ["FullStack", "build", "full_stack", "main", "node_environment"]
 
 ROOT = Path(__file__).parents[1]
 FRONTEND = ROOT / "frontend"
@@ -160,46 +161,66 @@ async def _reachable(port: int, *processes: asyncio.subprocess.Process) -> None:
     raise SystemExit(1)
 
 
-async def _serve(port: int) -> None:
-    data = Path(os.environ.get("DATA_DIR") or ROOT / ".task-service")
+@dataclass(frozen=True)
+class FullStack:
+    """The running processes, and where they listen."""
+
+    url: str
+    api_url: str
+    processes: tuple[asyncio.subprocess.Process, ...]
+
+
+@contextlib.asynccontextmanager
+async def full_stack(port: int, data: Path) -> AsyncIterator[FullStack]:
+    """Build, migrate and serve; stop everything at the end.
+
+    Args:
+        port: Port of the page, 1 to 65535.
+        data: Directory of the embedded PostgreSQL and of the generated secret.
+
+    Raises:
+        SystemExit: A command failed, or a server ended; it has printed the reason.
+    """
     environment = await build()
-    url = f"http://localhost:{port}"
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    url, api_port = f"http://localhost:{port}", _free_port()
+    api_url = f"http://127.0.0.1:{api_port}"
     async with contextlib.AsyncExitStack() as stack:
         database_url = await stack.enter_async_context(migrated_postgres(data, SCHEMA))
-        api_port = _free_port()
-        settings = {
+        shared = {"DATABASE_URL": database_url, "ENVIRONMENT": "development", "LOG_LEVEL": "WARNING"}
+        frontend = {
             **environment,
+            **shared,
             "PUBLIC_URL": url,
-            "DATABASE_URL": database_url,
             "BETTER_AUTH_SECRET": _secret(data),
-            "API_URL": f"http://127.0.0.1:{api_port}",
-            "ENVIRONMENT": "development",
+            "API_URL": api_url,
             "DRAIN_SECONDS": "0",
-            "LOG_LEVEL": "WARNING",
             "PORT": str(port),
             "OPS_PORT": "0",
         }
-        await _run("node", str(SERVER), "migrate", environment=settings)
-        service = {
-            **os.environ,
-            "DATABASE_URL": database_url,
-            "BETTER_AUTH_URL": url,
-            "LOG_LEVEL": "WARNING",
-            "ENVIRONMENT": "development",
-        }
+        await _run("node", str(SERVER), "migrate", environment=frontend)
+        service = {**os.environ, **shared, "BETTER_AUTH_URL": url}
         command = (str(Path(sys.executable).with_name("task-service")), "dev", "--port", str(api_port))
         api = await stack.enter_async_context(_child(*command, environment=service))
-        web = await stack.enter_async_context(_child("node", str(SERVER), environment=settings))
+        web = await stack.enter_async_context(_child("node", str(SERVER), environment=frontend))
         await _reachable(api_port, api, web)
         await _reachable(port, api, web)
+        yield FullStack(url, api_url, (api, web))
+
+
+async def _serve(port: int) -> None:
+    data = Path(os.environ.get("DATA_DIR") or ROOT / ".task-service")
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with full_stack(port, data) as stack:
         typer.echo(
-            f"\n  Open {url} and sign up. The API: http://127.0.0.1:{api_port}/docs\n"
+            f"\n  Open {stack.url} and sign up. The API: {stack.api_url}/docs\n"
             "  Ctrl-C stops it; the data is kept.\n"
         )
-        ends = [asyncio.create_task(each) for each in (stop.wait(), api.wait(), web.wait())]
+        ends = [
+            asyncio.create_task(each)
+            for each in (stop.wait(), *(process.wait() for process in stack.processes))
+        ]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for each in ends:
             each.cancel()

@@ -10,21 +10,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
+from deploy.render_page import ARGUMENTS
 from tests.browser.person import Person
 from tests.support.frontend import Frontend, free_port, running_frontend
 from tests.support.service import RunningService, running_service, service_settings
 from tests.support.waiting import scaled
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
 
 type Stack = tuple[Frontend, RunningService]
 type Meet = Callable[..., Awaitable[Person]]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import async_playwright, expect
 
-from tests.browser.conftest import ARGUMENTS
+from deploy.render_page import ARGUMENTS
 from tests.browser.person import Person
 from tests.support.cluster import Namespace, registry, wait_until
 from tests.support.docker import ROOT, docker
