@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page, async_playwright, expect
 
 from deploy.render_page import ARGUMENTS
 from tests.browser.person import Person
 from tests.support.cluster import Namespace, registry, wait_until
 from tests.support.docker import ROOT, docker
 from tests.support.frontend import PASSWORD
-from tests.support.waiting import scaled
+from tests.support.waiting import poll_until, scaled
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(900)]
 
@@ -97,6 +98,16 @@ def _reachable(address: str) -> None:
         wait_until(lambda: client.send(request).status_code == 200, 60, what="the ingress leads to the page")
 
 
+async def visit(page: Page, path: str) -> None:
+    """Open a page; Chromium breaks connections off when a pod of this machine gets or loses its interface."""
+
+    async def opened() -> bool:
+        await page.goto(path)
+        return True
+
+    await poll_until(opened, retried=(PlaywrightError,), what=f"{path} opens")
+
+
 def test_helm_test_signs_up_and_creates_a_task(released: tuple[Namespace, str]) -> None:
     said = released[0].helm("test", "demo", "--logs", "--timeout=120s").stdout
     assert "POST /api/auth/sign-up/email: 200" in said
@@ -108,7 +119,7 @@ async def test_from_sign_up_to_a_completed_task_while_both_deployments_roll(
 ) -> None:
     namespace, _ = released
     page = ada.page
-    await page.goto("/sign-up")
+    await visit(page, "/sign-up")
     await page.get_by_label("Name").fill("Ada Lovelace")
     await page.get_by_label("E-mail").fill(ada.email)
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -129,7 +140,7 @@ async def test_from_sign_up_to_a_completed_task_while_both_deployments_roll(
         await ada.add(f"task {count}")
         await expect(ada.task(f"task {count}")).to_have_attribute("data-state", "saved")
         await page.get_by_role("checkbox", name=f"task {count}", exact=True).check()
-        await page.reload()
+        await visit(page, "/")
         await expect(page.get_by_role("checkbox", name=f"task {count}", exact=True)).to_be_checked()
     await rolling
     await expect(page.get_by_text("Not saved")).to_have_count(0)

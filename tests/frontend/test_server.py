@@ -144,7 +144,7 @@ async def test_limits_count_per_client_across_replicas(database_url: str) -> Non
 
         async def attempt(port_url: str, address: str, forged: str = "") -> int:
             headers = {"Origin": port_url, "X-Forwarded-For": f"{forged}{address}"}
-            body = {"email": "nobody@example.com", "password": "a wrong password"}
+            body = {"email": "unknown@example.com", "password": "a wrong password"}
             async with httpx.AsyncClient(base_url=port_url, headers=headers, timeout=60) as client:
                 return (await client.post("/api/auth/sign-in/email", json=body)).status_code
 
