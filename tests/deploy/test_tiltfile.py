@@ -79,6 +79,20 @@ def test_a_debugger_may_attach() -> None:
     assert "5678:5678" in found.resources("k8s_resource")["api"]["port_forwards"]
 
 
+def test_the_page_is_added_when_asked() -> None:
+    found = evaluate(web=True)
+    manifests = by_name(found.manifests)
+    assert ("Job", "dev-task-service-web-migrate") in manifests
+    variables = environment(manifests["Deployment", "dev-task-service-web"])
+    assert variables["PUBLIC_URL"] == "http://localhost:3000"
+    assert variables["API_URL"] == "http://dev-task-service"
+    assert variables["ENVIRONMENT"] == "development"
+    build = next(call for call in found.calls["docker_build"] if call[""][0] == "task-service-frontend")
+    assert build["target"] == "dev"
+    assert found.resources("k8s_resource")["web"]["port_forwards"] == ["3000:3000"]
+    assert "web" not in evaluate().resources("k8s_resource")
+
+
 def test_observability_is_composes_own() -> None:
     found = evaluate(obs=True)
     manifests = by_name(found.manifests)
@@ -176,5 +190,5 @@ def test_arguments_that_nobody_reads_do_not_exist() -> None:
     calls: Evaluated = evaluate()
     defined = [call[""][0] for name in ("bool", "string") for call in calls.calls[f"config_define_{name}"]]
     page = (Path(ROOT) / "docs" / "development.md").read_text()
-    assert sorted(defined) == ["db", "debug", "obs", "workers"]
+    assert sorted(defined) == ["db", "debug", "obs", "web", "workers"]
     assert all(f"--{name}" in page for name in defined)

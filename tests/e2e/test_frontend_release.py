@@ -140,6 +140,7 @@ async def test_from_sign_up_to_a_completed_task_while_both_deployments_roll(
         await ada.add(f"task {count}")
         await expect(ada.task(f"task {count}")).to_have_attribute("data-state", "saved")
         await page.get_by_role("checkbox", name=f"task {count}", exact=True).check()
+        await expect(ada.task(f"task {count}")).to_have_attribute("data-state", "saved")
         await visit(page, "/")
         await expect(page.get_by_role("checkbox", name=f"task {count}", exact=True)).to_be_checked()
     await rolling

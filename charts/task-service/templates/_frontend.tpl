@@ -36,7 +36,7 @@ securityContext:
 
 {{- define "task-service.frontendEnvironment" -}}
 - name: ENVIRONMENT
-  value: production
+  value: {{ ternary "development" "production" .Values.database.embedded.enabled }}
 - name: PUBLIC_URL
   value: {{ .Values.auth.betterAuthUrl | quote }}
 - name: DATABASE_URL_FILE
