@@ -35,12 +35,12 @@ test: .venv/installed ## Run every test that needs no cluster, with coverage
 test-without-fast-paths: .venv/installed ## Run unit, contract and integration tests with FAST_PATHS=off
 	FAST_PATHS=off $(RUN) pytest tests/unit tests/contract tests/integration
 
-lint: .venv/installed ## Check style, imports between layers, words and the Dockerfile
+lint: .venv/installed ## Check style, imports between layers, words and the Dockerfiles
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) lint-imports --no-logo
 	$(RUN) codespell
-	$(RUN) hadolint Dockerfile
+	$(RUN) hadolint Dockerfile frontend/Dockerfile
 
 types: .venv/installed ## Check types
 	$(RUN) mypy
@@ -61,7 +61,8 @@ docs: .venv/installed ## Generate docs/openapi.json, docs/configuration.md, the 
 	$(RUN) task-service config --table >> docs/configuration.md
 	$(RUN) python -m deploy.chart_readme
 	$(RUN) python -m deploy.layer_table
-	command -v npm >/dev/null && cd frontend && npm ci && npm run --silent contract -- --output src/task-service.d.ts || echo "without npm, frontend/src/task-service.d.ts stays as it is"
+	@if command -v npm >/dev/null; then cd frontend && npm ci --silent && npm run --silent contract -- --output src/task-service.d.ts; \
+	else echo 'npm is not installed: frontend/src/task-service.d.ts is not generated.'; fi
 
 prometheus-rules: .venv/installed ## Render the chart's alerts as a Prometheus rule file for compose (needs helm)
 	$(RUN) python -m deploy.render_rules
