@@ -3,17 +3,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { getMigrations } from "better-auth/db/migration";
 import pg from "pg";
 import { createAuth, createPool } from "./auth.ts";
-import { log } from "./observability.ts";
+import { describe, log } from "./observability.ts";
 import type { Settings } from "./settings.ts";
 
 /** Of the service's migrations (backend/db/migrations/env.py), so that both never change `users` at the same time. */
 const LOCK_KEY = "7267118534120771001";
 const LOCK_WAIT_SECONDS = 300;
+/** A database that is installed at the same time needs a while. */
+const CONNECT_WAIT_SECONDS = 120;
+/** Errors of the network, and PostgreSQL's "the database system is starting up". */
+const TRANSIENT = new Set(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "57P03"]);
 
 /** Migrates the database. Concurrent calls are safe, and a repeated one has nothing to do. */
 export async function migrate(settings: Settings): Promise<void> {
-  const client = new pg.Client({ connectionString: settings.migrationUrl, connectionTimeoutMillis: 60_000 });
-  await client.connect();
+  const client = await connect(settings.migrationUrl);
   const pool = createPool(settings.migrationUrl, 1);
   try {
     await lock(client);
@@ -26,6 +29,21 @@ export async function migrate(settings: Settings): Promise<void> {
   } finally {
     await pool.end();
     await client.end(); // releases the lock
+  }
+}
+
+async function connect(url: string): Promise<pg.Client> {
+  const deadline = Date.now() + CONNECT_WAIT_SECONDS * 1000;
+  for (;;) {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 30_000 });
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      if (Date.now() > deadline || !TRANSIENT.has(String((error as NodeJS.ErrnoException).code))) throw error;
+      log("warn", "the database does not respond", describe(error));
+      await sleep(1000);
+    }
   }
 }
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from email import message_from_bytes
 from email.message import Message
 from email.policy import default
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,12 +18,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from backend.db.schema import SCHEMA
 from backend.platform.postgres.migration import migrate
+from deploy.full_stack import SERVER
 from tests.support.frontend import (
     PASSWORD,
     Account,
     Frontend,
     boot_of,
+    database_name,
     free_port,
+    frontend_environment,
     run_frontend,
     running_frontend,
 )
@@ -136,6 +140,39 @@ async def test_migrations_in_either_order(empty_database_url: str, first: str) -
     await migrate(empty_database_url, SCHEMA)
     async with full_stack(empty_database_url) as (frontend, _), frontend.sign_up() as ada:
         assert (await call(ada, "POST", json={"title": "Buy milk"})).status_code == 201
+
+
+async def test_migration_waits_for_a_database_that_starts(
+    empty_database_url: str, postgres_folder: Path
+) -> None:
+    """The proxy in front of PostgreSQL listens only after the first attempt has failed."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *("node", str(SERVER), "migrate"),
+        env=await frontend_environment(
+            f"postgresql://postgres@127.0.0.1:{port}/{database_name(empty_database_url)}", 3000, {}
+        ),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert b"the database does not respond" in await process.stdout.readline()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        socket = str(postgres_folder / "data" / "sockets" / ".s.PGSQL.5432")
+        upstream, downstream = await asyncio.open_unix_connection(socket)
+        await asyncio.gather(_copy(reader, downstream), _copy(upstream, writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", port):
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert await count(empty_database_url, "SELECT count(*) FROM jwks") == 1
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
 
 
 class Mailbox:
