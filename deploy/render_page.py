@@ -50,14 +50,21 @@ async def _fill(page: Page, name: str) -> None:
     await page.get_by_role("checkbox", name="Return library books").check()
     await page.locator("button.title").filter(has_text="Plan the weekend trip").click()
     await page.get_by_label("Notes").fill("Trains on Friday after five\nAsk about the cabin")
+    await page.get_by_label("Due").fill("2026-11-27")
+    await page.get_by_label("Tags").fill("family")
     await page.get_by_label("Notes").press("Control+Enter")
+    await page.locator("button.title").filter(has_text="Send Grace").click()
+    await page.get_by_label("Due").fill("2026-11-25")
+    await page.get_by_label("Priority").select_option("High")
+    await page.get_by_label("Tags").fill("work, book")
+    await page.get_by_label("Title").press("Enter")
     await expect(page.locator(".task:not([data-state=saved])")).to_have_count(0)
     await page.get_by_label("New task").focus()
 
 
 async def _render(browser: Browser, url: str, scheme: Literal["light", "dark"]) -> None:
     context = await browser.new_context(
-        base_url=url, color_scheme=scheme, viewport={"width": 760, "height": 760}, device_scale_factor=1.5
+        base_url=url, color_scheme=scheme, viewport={"width": 760, "height": 840}, device_scale_factor=1.5
     )
     page = await context.new_page()
     # The greeting depends on the hour.

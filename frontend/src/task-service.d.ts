@@ -4,6 +4,48 @@
  */
 
 export interface paths {
+    "/api/{user_id}/tasks/calendar.ics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Calendar
+         * @description Get up to 1,000 tasks with a due date as VTODO (RFC 5545): pending ones, earliest first, then completed ones.
+         */
+        get: operations["get_calendar"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/{user_id}/tasks/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Batch Tasks
+         * @description Create, update and delete up to 100 tasks in one transaction: all or none.
+         *
+         *     The first operation that fails determines the status, and `errors` points to it.
+         */
+        post: operations["batch_tasks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/{user_id}/tasks": {
         parameters: {
             query?: never;
@@ -22,7 +64,11 @@ export interface paths {
          * @description Create a task. With an `Idempotency-Key`, a repeated request does not create a second task.
          */
         post: operations["create_task"];
-        delete?: never;
+        /**
+         * Clear Completed Tasks
+         * @description Delete completed tasks, up to 1,000 per request; repeat it while `more` is true.
+         */
+        delete: operations["clear_completed_tasks"];
         options?: never;
         head?: never;
         patch?: never;
@@ -84,10 +130,94 @@ export interface paths {
         patch: operations["complete_task"];
         trace?: never;
     };
+    "/api/{user_id}/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Tags
+         * @description List up to 1,000 tags of the 10,000 newest tasks, most used first.
+         */
+        get: operations["list_tags"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * ClearedTasks
+         * @description How many tasks were deleted, and whether there are more to delete.
+         */
+        ClearedTasks: {
+            /** Deleted */
+            deleted: number;
+            /** More */
+            more: boolean;
+        };
+        /**
+         * OperationResult
+         * @description What one operation did. `etag` and `task` are absent after a deletion.
+         */
+        OperationResult: {
+            /**
+             * Status
+             * @description The status of the request for this operation alone.
+             * @enum {integer}
+             */
+            status: 200 | 201 | 204;
+            /**
+             * Etag
+             * @description The version, for `if_match`.
+             */
+            etag?: string | null;
+            task?: components["schemas"]["TaskResponse"] | null;
+        };
+        /** @enum {string} */
+        Priority: "none" | "low" | "medium" | "high";
+        /**
+         * TagCount
+         * @description A tag and how many tasks have it.
+         */
+        TagCount: {
+            /** Tag */
+            tag: string;
+            /**
+             * Pending
+             * @description Tasks that are not completed.
+             */
+            pending: number;
+            /**
+             * Total
+             * @description All tasks.
+             */
+            total: number;
+        };
+        /**
+         * TagList
+         * @description The tags of a user, most used first.
+         */
+        TagList: {
+            /** Tags */
+            tags: components["schemas"]["TagCount"][];
+        };
+        /**
+         * TaskBatchResponse
+         * @description The result of each operation, in order.
+         */
+        TaskBatchResponse: {
+            /** Results */
+            results: components["schemas"]["OperationResult"][];
+        };
         /**
          * TaskPage
          * @description One page of a user's tasks.
@@ -113,7 +243,13 @@ export interface components {
          *       "completed": false,
          *       "created_at": "2026-11-23T09:15:00.123456Z",
          *       "description": "Two litres, oat",
+         *       "due": "2026-12-01",
          *       "id": 42,
+         *       "priority": "high",
+         *       "tags": [
+         *         "home",
+         *         "shopping"
+         *       ],
          *       "title": "Buy milk",
          *       "updated_at": "2026-11-23T09:15:00.123456Z",
          *       "user_id": "CcRNonRYmF5NEOTTlN8biUCHXQsCgCo1"
@@ -140,6 +276,44 @@ export interface components {
              * Format: date-time
              */
             updated_at: string;
+            priority: components["schemas"]["Priority"];
+            /** Due */
+            due: string | null;
+            /** Tags */
+            tags: string[];
+        };
+        /**
+         * CreateOperation
+         * @description Creates a task.
+         */
+        CreateOperation: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            operation: "create";
+            task: components["schemas"]["TaskCreate"];
+        };
+        /**
+         * DeleteOperation
+         * @description Deletes a task.
+         */
+        DeleteOperation: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            operation: "delete";
+            /**
+             * Id
+             * @description The task's number.
+             */
+            id: number;
+            /**
+             * If Match
+             * @default null
+             */
+            if_match?: string | null;
         };
         /**
          * InvalidField
@@ -156,6 +330,32 @@ export interface components {
              * @description What is expected.
              */
             detail: string;
+        };
+        /**
+         * Precondition
+         * @description The conditions of `If-Match` and `If-None-Match` on the version of a resource.
+         *
+         *     Attributes:
+         *         if_match: The version must be one of these. None is no condition.
+         *         if_none_match: The version must be none of these. None is no condition.
+         *         if_none_match_any: `If-None-Match: *`, which fails for every existing resource.
+         */
+        Precondition: {
+            /**
+             * If Match
+             * @default null
+             */
+            if_match?: number[] | null;
+            /**
+             * If None Match
+             * @default null
+             */
+            if_none_match?: number[] | null;
+            /**
+             * If None Match Any
+             * @default false
+             */
+            if_none_match_any?: boolean;
         };
         /**
          * Problem
@@ -202,10 +402,18 @@ export interface components {
             request_id: string;
             /**
              * Errors
-             * @description With 422: what is wrong, one by one.
+             * @description With 422: what is wrong, one by one. With 404 and 412 of a batch: the operation.
              * @default []
              */
             errors?: components["schemas"]["InvalidField"][];
+        };
+        /**
+         * TaskBatch
+         * @description Operations that are applied in order, all or none.
+         */
+        TaskBatch: {
+            /** Operations */
+            operations: (components["schemas"]["CreateOperation"] | components["schemas"]["UpdateOperation"] | components["schemas"]["DeleteOperation"])[];
         };
         /**
          * TaskCreate
@@ -228,6 +436,19 @@ export interface components {
              * @default false
              */
             completed?: boolean;
+            /** @default none */
+            priority?: components["schemas"]["Priority"];
+            /**
+             * Due
+             * @default null
+             */
+            due?: (string) | null;
+            /**
+             * Tags
+             * @description Up to 20, in this order; unique ignoring case.
+             * @default []
+             */
+            tags?: string[];
         };
         /**
          * TaskUpdate
@@ -247,6 +468,39 @@ export interface components {
             description?: string | null;
             /** Completed */
             completed?: boolean;
+            priority?: components["schemas"]["Priority"];
+            /**
+             * Due
+             * @description null removes it.
+             */
+            due?: (string) | null;
+            /**
+             * Tags
+             * @description Up to 20, in this order; unique ignoring case.
+             */
+            tags?: string[];
+        };
+        /**
+         * UpdateOperation
+         * @description Changes the given fields of a task.
+         */
+        UpdateOperation: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            operation: "update";
+            /**
+             * Id
+             * @description The task's number.
+             */
+            id: number;
+            task: components["schemas"]["TaskUpdate"];
+            /**
+             * If Match
+             * @default null
+             */
+            if_match?: string | null;
         };
     };
     responses: never;
@@ -257,6 +511,337 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_calendar: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Only if the calendar has one of these entity tags (RFC 9110 §13.1.1), such as `"v3"`. */
+                "If-Match"?: string;
+                /** @description Only if the calendar has none of these entity tags (RFC 9110 §13.1.2). */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The owner of the data: the token's `sub`. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/calendar": string;
+                };
+            };
+            /** @description The calendar is at a version that `If-None-Match` names. */
+            304: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description The version, for `If-Match` and `If-None-Match`. */
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized: The token is missing or invalid; when a task is created, also if its user was deleted. */
+            401: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description `Bearer`. */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden: `{user_id}` is not the token's `sub`. */
+            403: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found: The user has no such task. */
+            404: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed: The task is not at the requested version. */
+            412: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content: The input is invalid; `errors` contains each violation. */
+            422: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error: The service or its database is not configured correctly; a retry does not help. */
+            500: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable: The database, or the frontend's key set, is unavailable. */
+            503: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout: The database did not respond in time. */
+            504: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    batch_tasks: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 printable ASCII characters, no spaces or quotes: a repeat within 24 hours gets the first response. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description The owner of the data: the token's `sub`. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "operations": [
+                 *         {
+                 *           "operation": "create",
+                 *           "task": {
+                 *             "title": "Buy milk"
+                 *           }
+                 *         },
+                 *         {
+                 *           "operation": "update",
+                 *           "id": 42,
+                 *           "task": {
+                 *             "completed": true
+                 *           },
+                 *           "if_match": "\"v1\""
+                 *         },
+                 *         {
+                 *           "operation": "delete",
+                 *           "id": 43
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["TaskBatch"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskBatchResponse"];
+                };
+            };
+            /** @description Unauthorized: The token is missing or invalid; when a task is created, also if its user was deleted. */
+            401: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description `Bearer`. */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden: `{user_id}` is not the token's `sub`. */
+            403: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found: The user has no such task. */
+            404: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Request Timeout: The body did not arrive in time. */
+            408: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict: Concurrent requests conflict, or the user cannot be registered. */
+            409: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Precondition Failed: The task is not at the requested version. */
+            412: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Content Too Large: The body is too large. */
+            413: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unsupported Media Type: The body is not JSON. */
+            415: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content: The input is invalid; `errors` contains each violation. */
+            422: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error: The service or its database is not configured correctly; a retry does not help. */
+            500: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable: The database, or the frontend's key set, is unavailable. */
+            503: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout: The database did not respond in time. */
+            504: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tasks: {
         parameters: {
             query?: {
@@ -264,13 +849,23 @@ export interface operations {
                 status?: "all" | "pending" | "completed";
                 /** @description Only tasks with this text in title or description, in either case. */
                 search?: string | null;
-                /** @description What to order by. */
-                sort?: "created_at" | "updated_at" | "title";
-                /** @description Default: newest first for times, `asc` for `title`. */
+                /** @description Only tasks with any of these priorities. */
+                priority?: components["schemas"]["Priority"][] | null;
+                /** @description Only tasks with all of these tags. */
+                tag?: string[] | null;
+                /** @description Only tasks due before this date or date-time; a date excludes the tasks of that day. */
+                due_before?: (string) | null;
+                /** @description Only tasks due after this date or date-time; a date excludes the tasks of that day. */
+                due_after?: (string) | null;
+                /** @description Only tasks with, or without, a due date. */
+                has_due?: boolean | null;
+                /** @description What to order by. Tasks without a due date or a priority come last. */
+                sort?: "created_at" | "updated_at" | "title" | "due" | "priority";
+                /** @description Default: `desc` for `created_at`, `updated_at` and `priority`, else `asc`. */
                 order?: ("asc" | "desc") | null;
                 /** @description Most tasks in one page. */
                 limit?: number;
-                /** @description `next_cursor` of the page before; goes with the same status, search, sort and order. */
+                /** @description `next_cursor` of the page before; goes with the same filters, sort and order. */
                 cursor?: string | null;
             };
             header?: never;
@@ -473,6 +1068,119 @@ export interface operations {
                 headers: {
                     /** @description The request's id in the log. */
                     "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content: The input is invalid; `errors` contains each violation. */
+            422: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error: The service or its database is not configured correctly; a retry does not help. */
+            500: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable: The database, or the frontend's key set, is unavailable. */
+            503: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout: The database did not respond in time. */
+            504: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    clear_completed_tasks: {
+        parameters: {
+            query: {
+                /** @description Which tasks to delete. */
+                status: "completed";
+            };
+            header?: never;
+            path: {
+                /** @description The owner of the data: the token's `sub`. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClearedTasks"];
+                };
+            };
+            /** @description Unauthorized: The token is missing or invalid; when a task is created, also if its user was deleted. */
+            401: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description `Bearer`. */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden: `{user_id}` is not the token's `sub`. */
+            403: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict: Concurrent requests conflict, or the user cannot be registered. */
+            409: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1253,6 +1961,103 @@ export interface operations {
             };
             /** @description Precondition Failed: The task is not at the requested version. */
             412: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Content: The input is invalid; `errors` contains each violation. */
+            422: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error: The service or its database is not configured correctly; a retry does not help. */
+            500: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable: The database, or the frontend's key set, is unavailable. */
+            503: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gateway Timeout: The database did not respond in time. */
+            504: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description Seconds to wait before trying again. */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_tags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The owner of the data: the token's `sub`. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TagList"];
+                };
+            };
+            /** @description Unauthorized: The token is missing or invalid; when a tag is created, also if its user was deleted. */
+            401: {
+                headers: {
+                    /** @description The request's id in the log. */
+                    "X-Request-ID"?: string;
+                    /** @description `Bearer`. */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden: `{user_id}` is not the token's `sub`. */
+            403: {
                 headers: {
                     /** @description The request's id in the log. */
                     "X-Request-ID"?: string;

@@ -318,7 +318,7 @@ export class TaskStore extends Store {
     const { task, etag } = await this.api.get(id);
     const from = operation.from;
     const changes = operation.changes;
-    if (fieldsOf(changes).some((field) => task[field] !== from[field] && task[field] !== changes[field])) {
+    if (fieldsOf(changes).some((field) => !isSame(task[field], from[field]) && !isSame(task[field], changes[field]))) {
       throw new Conflicting(task);
     }
     try {
@@ -406,7 +406,7 @@ export class TaskStore extends Store {
     const seen = this.views.get(entry);
     if (seen?.version === entry.version) return seen;
     const now = new Date().toISOString();
-    let task: Task = entry.base ?? { id: 0, user_id: this.userId, title: "", description: null, completed: false, created_at: now, updated_at: now };
+    let task: Task = entry.base ?? { id: 0, user_id: this.userId, title: "", description: null, completed: false, priority: "none", due: null, tags: [], created_at: now, updated_at: now };
     for (const operation of entry.operations) {
       if (operation.kind === "create") task = { ...task, ...defined(operation.body) };
       else if (operation.kind === "update") task = { ...task, ...defined(operation.changes) };
@@ -436,6 +436,11 @@ function fieldsOf(changes: TaskChange): (keyof TaskChange)[] {
 /** Returns the values of a task in the fields that a change names. */
 export function pick(task: Task, changes: TaskChange): TaskChange {
   return Object.fromEntries(fieldsOf(changes).map((field) => [field, task[field]]));
+}
+
+/** Compares values of fields; tags are lists. */
+export function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function defined<T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } {

@@ -66,7 +66,7 @@ class Service implements TaskApi {
   private insert(body: NewTask): Task {
     const id = this.tasks.size + 1;
     const now = "2026-11-26T10:00:00Z";
-    const task = { id, user_id: "ada", title: body.title, description: null, completed: false, created_at: now, updated_at: now };
+    const task: Task = { id, user_id: "ada", title: body.title, description: null, completed: false, priority: "none", due: null, tags: [], created_at: now, updated_at: now };
     this.tasks.set(id, { ...task, version: 1 });
     return task;
   }
@@ -254,6 +254,18 @@ test("a change of the same field elsewhere shows both versions and writes nothin
   await settle();
   assert.equal(service.tasks.get(1)?.title, "mine");
   assert.equal(row("mine").conflict, undefined);
+});
+
+test("equal tags are no conflict, other tags are one", async () => {
+  const { service, store, row } = await open("a");
+  service.change(1, { tags: ["home"] });
+  store.edit(row("a").key, { tags: ["home"], due: "2026-12-01" }, { tags: [], due: null });
+  await settle();
+  assert.equal(row("a").conflict, undefined);
+  service.change(1, { tags: ["theirs"] });
+  store.edit(row("a").key, { tags: ["mine"] }, { tags: ["home"] });
+  await settle();
+  assert.deepEqual(row("a").conflict?.theirs.tags, ["theirs"]);
 });
 
 test("theirs is kept without a request", async () => {

@@ -3,25 +3,27 @@ import { test } from "node:test";
 import { listQuery, readView, viewUrl } from "../src/view.ts";
 
 test("a view survives its address", () => {
-  const view = { status: "pending", search: "müsli & milk", sort: "title" } as const;
+  const view = { status: "pending", search: "müsli & milk", sort: "title", tag: "two words", priority: "high" } as const;
   assert.deepEqual(readView(new URL(viewUrl(view), "http://localhost").searchParams), view);
 });
 
 test("the default view has no query", () => {
-  assert.equal(viewUrl({ status: "all", search: "", sort: "newest" }), "/");
-  assert.deepEqual(listQuery({ status: "all", search: "  ", sort: "newest" }), {});
+  assert.equal(viewUrl({ status: "all", search: "", sort: "newest", tag: "", priority: undefined }), "/");
+  assert.deepEqual(listQuery({ status: "all", search: "  ", sort: "newest", tag: "", priority: undefined }), {});
 });
 
 test("unknown values of an address are the defaults", () => {
-  const view = readView(new URLSearchParams("status=constructor&sort=__proto__&q=x"));
-  assert.deepEqual(view, { status: "all", search: "x", sort: "newest" });
+  const view = readView(new URLSearchParams("status=constructor&sort=__proto__&priority=toString&q=x"));
+  assert.deepEqual(view, { status: "all", search: "x", sort: "newest", tag: "", priority: undefined });
 });
 
 test("a view becomes the parameters of the API", () => {
-  assert.deepEqual(listQuery({ status: "completed", search: " milk ", sort: "changed" }), {
+  assert.deepEqual(listQuery({ status: "completed", search: " milk ", sort: "changed", tag: "home", priority: "low" }), {
     status: "completed",
     search: "milk",
     sort: "updated_at",
     order: "desc",
+    tag: ["home"],
+    priority: ["low"],
   });
 });

@@ -1,5 +1,6 @@
 /** Both versions of a task that was changed here and elsewhere. */
 import type { TaskChange } from "../api.ts";
+import { dueText, PRIORITIES } from "../fields.ts";
 import type { Conflict } from "../tasks.ts";
 
 export function ConflictPanel({ conflict, resolve }: { conflict: Conflict; resolve: (winner: "mine" | "theirs") => void }) {
@@ -25,6 +26,9 @@ function Version({ name, values, keep, choose }: { name: string; values: TaskCha
       <h2>{name}</h2>
       {values.title !== undefined && <p dir="auto">{values.title}</p>}
       {values.description !== undefined && <p dir="auto" class="notes">{values.description || "No notes"}</p>}
+      {values.due !== undefined && <p>{values.due ? `Due ${dueText(values.due).text}` : "Not due"}</p>}
+      {values.priority && <p>{PRIORITIES[values.priority]}</p>}
+      {values.tags && <p>{values.tags.map((tag) => `#${tag}`).join(" ") || "No tags"}</p>}
       <button type="button" class="button" onClick={choose}>
         {keep}
       </button>

@@ -1,6 +1,7 @@
 /** The list: add, filter, search, sort, undo. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { router } from "../router.ts";
+import { PRIORITIES } from "../fields.ts";
 import type { User } from "../session.ts";
 import { useStore } from "../store.ts";
 import type { TaskStore } from "../tasks.ts";
@@ -41,11 +42,30 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
           <p class="today">{new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" }).format()}</p>
         </div>
         <Banner store={store} online={online} />
-        <AddTask store={store} />
+        <AddTask store={store} view={view} />
         <Toolbar view={view} show={show} />
+        {(view.tag || view.priority) && (
+          <p class="filters">
+            {view.priority && (
+              <button
+                type="button"
+                class="button"
+                aria-label={`${PRIORITIES[view.priority]}: show all priorities`}
+                onClick={() => show({ priority: undefined })}
+              >
+                {PRIORITIES[view.priority]}
+              </button>
+            )}
+            {view.tag && (
+              <button type="button" class="button" aria-label={`#${view.tag}: show all tags`} onClick={() => show({ tag: "" })}>
+                #{view.tag}
+              </button>
+            )}
+          </p>
+        )}
         <ul class="tasks" aria-label="Tasks" aria-busy={store.loading}>
           {rows.map((row) => (
-            <TaskRow key={row.key} row={row} store={store} editing={editing === row.key} edit={setEditing} />
+            <TaskRow key={row.key} row={row} store={store} editing={editing === row.key} edit={setEditing} show={show} />
           ))}
         </ul>
         {rows.length === 0 && store.loaded && !store.loading && <Empty view={view} show={show} />}
@@ -57,7 +77,7 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
   );
 }
 
-function AddTask({ store }: { store: TaskStore }) {
+function AddTask({ store, view }: { store: TaskStore; view: View }) {
   const [title, setTitle] = useState(store.draft);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus({ preventScroll: true }), []);
@@ -69,7 +89,8 @@ function AddTask({ store }: { store: TaskStore }) {
     event.preventDefault();
     if (!title.trim()) return field.current?.focus();
     store.draft = "";
-    store.add({ title: title.trim() });
+    // A new task has what the list is filtered by.
+    store.add({ title: title.trim(), ...(view.tag && { tags: [view.tag] }), ...(view.priority && { priority: view.priority }) });
     setTitle("");
     field.current?.focus();
   };
@@ -160,8 +181,9 @@ function Banner({ store, online }: { store: TaskStore; online: boolean }) {
 }
 
 function Empty({ view, show }: { view: View; show: (change: Partial<View>) => void }) {
-  const [title, text] = view.search
-    ? ["Nothing found", `No task contains “${view.search}”.`]
+  const isFiltered = view.search || view.tag || view.priority;
+  const [title, text] = isFiltered
+    ? ["Nothing found", view.search ? `No task contains “${view.search}”.` : "No task has this tag or priority."]
     : view.status === "completed"
       ? ["Nothing done yet", "Tasks that you complete are listed here."]
       : view.status === "pending"
@@ -169,11 +191,11 @@ function Empty({ view, show }: { view: View; show: (change: Partial<View>) => vo
         : ["A clear head starts here", "Type your first task above and press Enter. A small one is a good start."];
   return (
     <div class="empty">
-      <span class={view.search ? "picture none" : "picture"} aria-hidden="true" />
+      <span class={isFiltered ? "picture none" : "picture"} aria-hidden="true" />
       <h2>{title}</h2>
       <p>{text}</p>
-      {(view.search || view.status !== "all") && (
-        <button type="button" class="button" onClick={() => show({ search: "", status: "all" })}>
+      {(isFiltered || view.status !== "all") && (
+        <button type="button" class="button" onClick={() => show({ search: "", status: "all", tag: "", priority: undefined })}>
           Show all tasks
         </button>
       )}

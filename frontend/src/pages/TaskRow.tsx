@@ -1,7 +1,9 @@
 /** One task of the list, and its editor in place. */
 import { Component } from "preact";
-import type { TaskChange } from "../api.ts";
+import type { Task, TaskChange } from "../api.ts";
+import { dueText, PRIORITIES } from "../fields.ts";
 import type { Row, TaskStore } from "../tasks.ts";
+import type { View } from "../view.ts";
 import { ConflictPanel } from "./ConflictPanel.tsx";
 import { focusRow, remove } from "./shortcuts.ts";
 import { TaskEditor } from "./TaskEditor.tsx";
@@ -11,6 +13,7 @@ interface Props {
   store: TaskStore;
   editing: boolean;
   edit: (key: string | undefined) => void;
+  show: (change: Partial<View>) => void;
 }
 
 const STATES = { saved: "", sending: "Saving …", waiting: "Sent when you are online", failed: "Not saved" } as const;
@@ -32,7 +35,7 @@ export class TaskRow extends Component<Props, { broken: boolean }> {
   }
 }
 
-function Content({ row, store, editing, edit }: Props) {
+function Content({ row, store, editing, edit, show }: Props) {
   const { task, key } = row;
   const close = (changes?: TaskChange, from?: TaskChange) => {
     edit(undefined);
@@ -58,6 +61,7 @@ function Content({ row, store, editing, edit }: Props) {
           <button type="button" class="delete" aria-label={`Delete ${task.title}`} onClick={() => remove(store, key)} />
         </>
       )}
+      {!editing && <Details task={task} show={show} />}
       {row.conflict && <ConflictPanel conflict={row.conflict} resolve={(winner) => store.resolve(key, winner)} />}
       {row.state !== "saved" && (
         <p class="state">
@@ -73,5 +77,32 @@ function Content({ row, store, editing, edit }: Props) {
         </p>
       )}
     </li>
+  );
+}
+
+/** Due date, priority and tags; priority and tags are filters. */
+function Details({ task, show }: { task: Task; show: Props["show"] }) {
+  const { due, priority, tags } = task;
+  if (!due && priority === "none" && tags.length === 0) return null;
+  const when = due && dueText(due);
+  return (
+    <p class="details">
+      {when && <time dateTime={due} class={when.isOverdue && !task.completed ? "overdue" : ""}>{when.text}</time>}
+      {priority !== "none" && (
+        <button
+          type="button"
+          class={`priority ${priority}`}
+          aria-label={`${PRIORITIES[priority]} priority: show only these`}
+          onClick={() => show({ priority })}
+        >
+          {PRIORITIES[priority]}
+        </button>
+      )}
+      {tags.map((tag) => (
+        <button type="button" onClick={() => show({ tag })}>
+          #{tag}
+        </button>
+      ))}
+    </p>
   );
 }
