@@ -4,40 +4,17 @@ from typing import Any
 
 import pytest
 
+from tests.support.frontend_chart import FRONTEND, ORIGIN, of, rendered, values
 from tests.support.helm import Manifest, require_helm, template
 
 pytestmark = pytest.mark.usefixtures("_helm")
 
-ORIGIN = "https://tasks.example.com"
 KEY_SET = "http://demo-task-service-web:3000/api/auth/jwks"
 
 
 @pytest.fixture(scope="module")
 def _helm() -> None:
     require_helm()
-
-
-def values(**frontend: Any) -> dict[str, Any]:
-    return {
-        "database": {"existingSecret": "database"},
-        "auth": {"betterAuthUrl": ORIGIN},
-        "frontend": {"enabled": True, "existingSecret": "sessions", **frontend},
-        "ingress": {"enabled": True, "hosts": ["tasks.example.com"]},
-        "httpRoute": {"enabled": True, "parentRefs": [{"name": "gateway"}]},
-    }
-
-
-def rendered(values: dict[str, Any]) -> list[Manifest]:
-    manifests, error = template(values)
-    assert error == ""
-    return manifests
-
-
-def of(manifests: list[Manifest], kind: str, name: str) -> Manifest:
-    (found,) = (
-        each for each in manifests if each["kind"] == kind and each["metadata"]["name"].startswith(name)
-    )
-    return found
 
 
 def environment(container: Manifest) -> dict[str, Any]:
@@ -158,6 +135,69 @@ def test_network_policy_admits_the_service_and_the_ingress() -> None:
     assert 3000 in ports
 
 
+@pytest.mark.parametrize("release", ["a", "a-release-with-a-very-long-name-of-its-own-to-try-53c"])
+def test_names_fit_whatever_the_release_is_called(release: str) -> None:
+    monitored = {
+        "monitoring": {"serviceMonitor": {"enabled": True}},
+        "migrations": {"nameSuffix": "1764120000"},
+    }
+    manifests, error = template(values() | monitored, release=release)
+    assert error == ""
+    keys = [(each["kind"], each["metadata"]["name"]) for each in manifests]
+    assert len(keys) == len(set(keys))
+    assert all(len(name) <= 63 for _, name in keys)
+
+
+@pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])
+def test_metrics_of_both_are_scraped_under_a_job_each(kind: str) -> None:
+    monitor = {kind[0].lower() + kind[1:]: {"enabled": True, "labels": {"release": "prometheus"}}}
+    manifests = rendered(values() | {"monitoring": monitor})
+    labels = of(manifests, "Deployment", "demo-task-service-web")["spec"]["template"]["metadata"]["labels"]
+    jobs = {}
+    for each in manifests:
+        if each["kind"] == kind:
+            assert each["metadata"]["labels"]["release"] == "prometheus"
+            (endpoint,) = each["spec"].get("podMetricsEndpoints") or each["spec"]["endpoints"]
+            assert (endpoint["port"], endpoint["path"]) == ("ops", "/metrics")
+            jobs[each["metadata"]["name"]] = endpoint["relabelings"][0]["replacement"]
+    assert jobs == {"demo-task-service": "demo", "demo-task-service-web": "demo-web"}
+    selector = of(manifests, kind, "demo-task-service-web")["spec"]["selector"]["matchLabels"]
+    if kind == "ServiceMonitor":
+        service = of(manifests, "Service", "demo-task-service-web-ops")
+        assert selector.items() <= service["metadata"]["labels"].items()
+        assert service["spec"]["ports"][0]["targetPort"] == "ops"
+        selector = service["spec"]["selector"]
+    assert selector.items() <= labels.items()
+
+
+def test_secrets_of_a_store() -> None:
+    store = {
+        "enabled": True,
+        "secretStoreRef": {"name": "vault"},
+        "remote": {"databaseUrl": {"key": "tasks"}, "frontendSecret": {"key": "sessions"}},
+    }
+    manifests = rendered(values(existingSecret="") | {"database": {}, "externalSecret": store})
+    made = of(manifests, "ExternalSecret", "demo")["spec"]["data"]
+    assert {each["secretKey"] for each in made} == {"database-url", "frontend-secret"}
+    pod = of(manifests, "Deployment", "demo-task-service-web")["spec"]["template"]["spec"]
+    sources = [each["secret"] for each in pod["volumes"][0]["projected"]["sources"]]
+    assert [(each["name"], each["items"][0]["key"]) for each in sources] == [
+        ("demo-task-service-external", "database-url"),
+        ("demo-task-service-external", "frontend-secret"),
+    ]
+
+
+def test_frontend_reaches_the_api_and_the_mail_server_where_it_uses_them() -> None:
+    def ports(**frontend: Any) -> list[Any]:
+        policy = of(rendered(values(**frontend)), "NetworkPolicy", "demo-task-service-web")["spec"]
+        return [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+
+    assert ports() == [53, 53, 5432]
+    assert ports(config={"API_URL": "http://demo-task-service"}) == [53, 53, 5432, "http"]
+    assert ports(config={"SMTP_URL_FILE": "/etc/mail/url"}) == [53, 53, 5432, 465, 587]
+    assert ports(extraEnv=[{"name": "SMTP_URL", "value": "smtp://mail"}]) == [53, 53, 5432, 465, 587]
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -181,8 +221,30 @@ def test_network_policy_admits_the_service_and_the_ingress() -> None:
             },
             "frontend.autoscaling.minReplicas (9) is above",
         ),
+        (
+            {"extraEnv": [{"name": "DRAIN_SECONDS", "value": "1"}]},
+            "extraEnv.DRAIN_SECONDS is set by the chart: use the value preStopSeconds",
+        ),
+        (
+            {"podLabels": {}, "frontend": FRONTEND | {"podLabels": {"app.kubernetes.io/component": "api"}}},
+            "frontend.podLabels must not contain the label app.kubernetes.io/component",
+        ),
+        (
+            {"frontend": FRONTEND | {"config": {"DATABASE_URL": "postgres://u:hidden@h/d"}}},
+            "frontend.config.DATABASE_URL is a secret",
+        ),
+        (
+            {"frontend": FRONTEND | {"extraEnv": [{"name": "SIGN_UP"}]}},
+            "frontend.extraEnv.SIGN_UP is set by the chart: use the value frontend.signUp",
+        ),
+        ({"frontend": FRONTEND | {"config": {"PORT": 80}}}, "frontend.config.PORT is fixed by the chart"),
+        (
+            {"extraEnv": [{"name": "A"}], "frontend": FRONTEND | {"config": {"A": 1}}},
+            "extraEnv.A is set twice, also in frontend.config",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(changed: dict[str, Any], sentence: str) -> None:
     _, error = template(values() | changed)
     assert sentence in error
+    assert "hidden" not in error

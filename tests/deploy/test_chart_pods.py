@@ -8,7 +8,13 @@ import pytest
 from tests.support.helm import Manifest, require_helm, template
 
 EXTRA_EGRESS = {"ports": [{"port": 5353, "protocol": "UDP"}]}
-COMPONENTS = {"migration": "production", "test": "production", "embedded-database": "trial"}
+COMPONENTS = {
+    "migration": "production",
+    "test": "production",
+    "embedded-database": "trial",
+    "web": "frontend",
+    "web-migration": "frontend",
+}
 """The other pods, and the kind of release that has them."""
 EVERYTHING: dict[str, Any] = {
     "image": {"pullSecrets": [{"name": "registry"}], "pullPolicy": "Always"},
@@ -54,8 +60,15 @@ KEY_SET: dict[str, Any] = {
     "database": {"existingSecret": "database"},
     "auth": {"betterAuthUrl": "http://frontend"},
 }
+FRONTEND: dict[str, Any] = TRIAL | {
+    "auth": {"betterAuthUrl": "http://localhost:3000"},
+    "frontend": {"enabled": True},
+}
+MODES = {"production": PRODUCTION, "trial": TRIAL, "key set": KEY_SET, "frontend": FRONTEND}
 
 ANOTHER_IMAGE = "it runs PostgreSQL's image, which reads none of the service's files and variables"
+FRONTENDS_IMAGE = "it runs the frontend's image, whose variables are those of `frontend.config`"
+ANOTHER_PROGRAM = {"embedded-database", "web", "web-migration"}  # with variables of its own
 DIFFERENCES = {
     ("migration", "pod", "restartPolicy"): "a failed migration is tried again by its Job, whose pods' logs stay",
     ("migration", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
@@ -81,6 +94,18 @@ DIFFERENCES = {
     ("embedded-database", "volumes", "secrets"): ANOTHER_IMAGE,
     ("embedded-database", "volumes", "ca"): ANOTHER_IMAGE,
     ("embedded-database", "volumes", "data"): "its data",
+    ("web", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
+    ("web", "pod", "topologySpreadConstraints"): "its pods are spread among themselves",
+    ("web", "pod", "initContainers"): "its readiness waits for the schema",
+    ("web", "volumes", "run"): "it is one process",
+    ("web", "volumes", "secrets"): "it signs sessions",
+    ("web-migration", "pod", "restartPolicy"): "as that of the service's migration",
+    ("web-migration", "pod", "terminationGracePeriodSeconds"): "as that of the service's migration",
+    ("web-migration", "pod", "affinity"): "as that of the service's migration",
+    ("web-migration", "pod", "topologySpreadConstraints"): "one pod is not spread",
+    ("web-migration", "pod", "initContainers"): "wait-for-schema waits for the service's migration",
+    ("web-migration", "volumes", "run"): "it is one process",
+    ("web-migration", "volumes", "secrets"): "it encrypts the first key of the tokens",
 }  # fmt: skip
 CONTAINER_DIFFERENCES = {
     ("wait-for-schema", "resources"): "it asks the database one question",
@@ -94,6 +119,7 @@ CONTAINER_DIFFERENCES = {
     ("test", "variable ENVIRONMENT"): "only in development may tokens be made",
     ("test", "variable DATABASE_URL_FILE"): "it asks no database",
     ("test", "variable DATABASE_POOLER"): "it asks no database",
+    ("test", "variable FRONTEND_URL"): "it signs a user up",
     ("postgres", "image"): ANOTHER_IMAGE,
     ("postgres", "imagePullPolicy"): "it is image.pullPolicy of the service's image; Kubernetes' default follows the tag",
     ("postgres", "resources"): "it is another program",
@@ -106,6 +132,18 @@ CONTAINER_DIFFERENCES = {
     ("postgres", "variable LOG_LEVEL"): ANOTHER_IMAGE,
     ("postgres", "variable MAX_BODY_BYTES"): ANOTHER_IMAGE,
     ("postgres", "variable SSL_CERT_FILE"): ANOTHER_IMAGE,
+    **{
+        (container, field): reason
+        for container in ("web", "web migrate-again", "web-migration migrate")
+        for field, reason in {
+            "image": FRONTENDS_IMAGE,
+            "resources": "it is one process",
+            "mounts /run/app": "it is one process",
+            "variable DATABASE_POOLER": "it prepares no statements",
+            "variable LOG_LEVEL": FRONTENDS_IMAGE,
+            "variable MAX_BODY_BYTES": FRONTENDS_IMAGE,
+        }.items()
+    },
 }  # fmt: skip
 SERVING = {
     *("ports", "startupProbe", "livenessProbe", "readinessProbe", "lifecycle"),
@@ -114,7 +152,7 @@ SERVING = {
 """What a container does, which is never the same in two of them; variables and mounts are compared one by one."""
 SERVICE_ONLY = {
     *("POD_NAME", "DATABASE_POOL_PREWARM_SIZE", "DATABASE_POOL_MAX_SIZE", "READINESS_DATABASE_CHECK"),
-    *("BETTER_AUTH_SECRET_FILE", "BETTER_AUTH_URL", "WORKERS", "MAX_REQUESTS"),
+    *("BETTER_AUTH_SECRET_FILE", "BETTER_AUTH_URL", "BETTER_AUTH_JWKS_URL", "WORKERS", "MAX_REQUESTS"),
     *("MAX_REQUESTS_JITTER", "GRACEFUL_TIMEOUT_SECONDS", "KEEP_ALIVE_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_RESOURCE_ATTRIBUTES"),
 }
@@ -128,8 +166,7 @@ def _helm() -> None:
 
 @cache
 def objects(mode: str) -> tuple[Manifest, ...]:
-    values = {"production": PRODUCTION, "trial": TRIAL, "key set": KEY_SET}[mode]
-    found, refused = template(EVERYTHING | values)
+    found, refused = template(EVERYTHING | MODES[mode])
     assert refused == ""
     return tuple(found)
 
@@ -163,10 +200,7 @@ def flat(container: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_pod_of_a_release_is_compared() -> None:
-    assert {component for mode in ("production", "trial", "key set") for component in pods(mode)} == {
-        "api",
-        *COMPONENTS,
-    }
+    assert {component for mode in MODES for component in pods(mode)} == {"api", *COMPONENTS}
 
 
 def test_pod_specs_differ_only_for_a_reason() -> None:
@@ -189,25 +223,26 @@ def test_nodes_that_a_pod_may_run_on_are_the_same() -> None:
 
 def test_containers_differ_only_for_a_reason() -> None:
     found = set()
-    for mode in ("production", "trial"):
+    for mode in ("production", "trial", "frontend"):
         for component, pod in pods(mode).items():
             service = flat(pods(mode)["api"]["spec"]["containers"][0])
             for container in pod["spec"].get("initContainers", []) + pod["spec"]["containers"]:
                 if container["name"] == "api":
                     continue
                 other = flat(container)
-                own = {
-                    field for field in other.keys() - service.keys() if component == "embedded-database"
-                }  # PostgreSQL's variables and folders
+                own = other.keys() - service.keys() if component in ANOTHER_PROGRAM else set()
                 service_only = {f"variable {name}" for name in SERVICE_ONLY}
+                # The frontend's containers have names of the service's.
+                name = f"{component} {container['name']}" if component[:3] == "web" else container["name"]
                 found |= {
-                    (container["name"], field) for field in different(service, other) - own - service_only
+                    (name.removesuffix(" web"), field)
+                    for field in different(service, other) - own - service_only
                 }
     assert found == set(CONTAINER_DIFFERENCES)
 
 
 def test_labels_and_annotations_of_the_user_are_on_every_pod() -> None:
-    for mode in ("production", "trial", "key set"):
+    for mode in MODES:
         for pod in pods(mode).values():
             assert EVERYTHING["podLabels"].items() <= pod["metadata"]["labels"].items()
             assert EVERYTHING["podAnnotations"].items() <= pod["metadata"]["annotations"].items()
@@ -222,12 +257,21 @@ def test_labels_and_annotations_of_the_migration_take_precedence() -> None:
     assert (own["podLabels"] | EVERYTHING["podLabels"]).items() <= metadata["labels"].items()
 
 
+def selected(selector: dict[str, Any]) -> list[str]:
+    """Return the components that a selector of pods names."""
+    expressions = [each["values"] for each in selector.get("matchExpressions", [])]
+    (components,) = expressions or [[selector["matchLabels"]["app.kubernetes.io/component"]]]
+    found: list[str] = components
+    return found
+
+
 def test_every_pod_has_a_policy_with_dns_and_what_the_user_adds() -> None:
-    for mode in ("production", "trial", "key set"):
+    for mode in MODES:
         policies = {
-            each["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: each["spec"]
+            component: each["spec"]
             for each in objects(mode)
             if each["kind"] == "NetworkPolicy"
+            for component in selected(each["spec"]["podSelector"])
         }
         assert policies.keys() == pods(mode).keys()
         for component, policy in policies.items():

@@ -52,7 +52,7 @@ def environment(objects: list[Manifest], container: str = "api") -> dict[str, st
     (deployment,) = (
         each
         for each in objects
-        if each["kind"] == "Deployment" and "embedded" not in each["metadata"]["name"]
+        if each["kind"] == "Deployment" and each["metadata"]["labels"]["app.kubernetes.io/component"] == "api"
     )
     spec = deployment["spec"]["template"]["spec"]
     (found,) = (each for each in spec["initContainers"] + spec["containers"] if each["name"] == container)

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import Images, uninstall
-from tests.support.cluster import Namespace, kubectl
+from tests.support.cluster import Namespace, kubectl, registry
+from tests.support.docker import ROOT, docker
 from tests.support.helm import CHART
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -56,19 +57,27 @@ def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, image
     for name in ("task-service-database", "task-service-migrations"):
         namespace.secret(name, url=namespace.database_url("tasks", "tasks"))
     namespace.secret("task-service-auth", secret="x" * 40)
+    namespace.secret("database", url=namespace.database_url("tasks", "tasks"))
+    namespace.secret("frontend", secret="s" * 40)
+    namespace.secret("mail", url="smtp://127.0.0.1")
     # In place of the operator of external secrets: its kind, and the Secret that it would make.
     kubectl("apply", "-f", "-", text=json.dumps(EXTERNAL_SECRETS))
     url = namespace.database_url("tasks", "tasks")
     made = {"database-url": url, "migration-url": url, "auth-secret": "x" * 40}
     namespace.secret("walk-task-service-external", **made)
     repository, _, tag = images.current.rpartition(":")
+    frontend = f"{registry()}/task-service-frontend"
+    docker("build", "--quiet", "--tag", f"{frontend}:{tag}", str(ROOT / "frontend"))
+    docker("push", "--quiet", f"{frontend}:{tag}")
     for file in sorted((CHART / "ci").glob("*-values.yaml")):
         started = perf_counter()
         namespace.helm(
             *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
             *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
+            *(f"--set=frontend.image.repository={frontend}", f"--set=frontend.image.tag={tag}"),
             *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
         )
         print(f"{file.stem}: ready after {perf_counter() - started:.0f} s")
     uninstall(namespace, "walk")
+    docker("image", "rm", f"{frontend}:{tag}")
     kubectl("delete", "customresourcedefinition", "externalsecrets.external-secrets.io")

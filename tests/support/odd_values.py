@@ -46,6 +46,17 @@ BASES: tuple[dict[str, Any], ...] = (
         "monitoring": {"serviceMonitor": {"enabled": True}},
     },
     {"database": {"embedded": {"enabled": True}, "existingSecret": ""}, "auth": {"existingSecret": ""}},
+    {
+        "database": {"existingSecret": "database"},
+        "auth": {"existingSecret": "", "betterAuthUrl": "http://frontend"},
+        "frontend": {
+            "enabled": True,
+            "existingSecret": "sessions",
+            "autoscaling": {"enabled": True},
+            "config": {"API_URL": "http://api", "SMTP_URL": "smtp://mail"},
+        },
+        "monitoring": {"serviceMonitor": {"enabled": True}},
+    },
 )
 """Releases that together render every template."""
 
@@ -72,6 +83,8 @@ TOGETHER = {
         "autoscaling.targetCPUUtilizationPercentage",
         "autoscaling.minReplicas",
         "autoscaling.maxReplicas",
+        "frontend.autoscaling.minReplicas",
+        "frontend.autoscaling.maxReplicas",
         "maxRequests",
         "maxRequestsJitter",
     ),

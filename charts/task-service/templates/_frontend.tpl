@@ -29,9 +29,15 @@ securityContext:
 {{- define "task-service.frontendSecrets" -}}
 {{- $database := list (include "task-service.databaseSecret" .) (include "task-service.databaseKey" .) "database-url" -}}
 {{- with .Values.frontend.database.existingSecret }}{{ $database = list . $.Values.frontend.database.key "database-url" }}{{ end -}}
-{{- $secret := list (printf "%s-embedded" (include "task-service.fullname" .)) "frontend-secret" "frontend-secret" -}}
-{{- with .Values.frontend.existingSecret }}{{ $secret = list . $.Values.frontend.key "frontend-secret" }}{{ end -}}
-{{- list $database $secret | toJson }}
+{{- list $database (list (include "task-service.frontendSecret" .) (ternary .Values.frontend.key "frontend-secret" (not (empty .Values.frontend.existingSecret))) "frontend-secret") | toJson }}
+{{- end }}
+
+{{- /* Name of the Secret of the sessions: the user's, or one that this chart creates. */ -}}
+{{- define "task-service.frontendSecret" -}}
+{{- if .Values.frontend.existingSecret }}{{ .Values.frontend.existingSecret }}
+{{- else if and .Values.externalSecret.enabled .Values.externalSecret.remote.frontendSecret }}{{ include "task-service.fullname" . }}-external
+{{- else if .Values.database.embedded.enabled }}{{ include "task-service.fullname" . }}-embedded
+{{- end }}
 {{- end }}
 
 {{- define "task-service.frontendEnvironment" -}}
@@ -55,11 +61,15 @@ securityContext:
 - name: TRUSTED_PROXIES
   value: {{ join "," . | quote }}
 {{- end }}
+{{- end }}
+
+{{- /* The user's variables of the frontend: `frontend.config`, `extraEnv` and `frontend.extraEnv`. validate.yaml rejects a name that is set twice. */ -}}
+{{- define "task-service.frontendUserEnvironment" -}}
 {{- range $name, $value := .Values.frontend.config }}
 - name: {{ $name | quote }}
   value: {{ include "task-service.text" $value | quote }}
 {{- end }}
-{{- with .Values.extraEnv }}
+{{- with concat .Values.extraEnv .Values.frontend.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -92,7 +102,7 @@ template:
         {{- include "task-service.frontendContainer" . | nindent 8 }}
         args: [migrate]
         env:
-          {{- include "task-service.frontendEnvironment" . | nindent 10 }}
+          {{- print (include "task-service.frontendEnvironment" .) (include "task-service.frontendUserEnvironment" .) | nindent 10 }}
         resources:
           {{- toYaml .Values.migrations.resources | nindent 10 }}
         volumeMounts:

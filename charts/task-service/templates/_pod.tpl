@@ -73,23 +73,46 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* The Deployment's number of pods; empty: the field is omitted. An autoscaler owns the number, so the live number is kept.
+{{- /* Spreads the pods of one component over zones and nodes: {{ include "task-service.topologySpread" (list . "api" constraints) }} */ -}}
+{{- define "task-service.topologySpread" -}}
+{{- $root := first . -}}
+{{- $component := index . 1 -}}
+{{- with last . }}
+{{- toYaml . }}
+{{- else }}
+{{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+- maxSkew: 1
+  topologyKey: {{ . }}
+  whenUnsatisfiable: ScheduleAnyway
+  matchLabelKeys: [pod-template-hash]
+  labelSelector:
+    matchLabels:
+      {{- include "task-service.selectorLabels" $root | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* A Deployment's number of pods, from the values `replicas` and `autoscaling`: {{ include "task-service.replicas" (list . name values) }}
+       Empty: the field is omitted. An autoscaler owns the number, so the live number is kept.
        Kubernetes resets an omitted field to 1 while Helm is its only owner: until the autoscaler first scales, and always
        without server-side apply. Without a cluster (`helm template`, GitOps) there is no live number. */ -}}
 {{- define "task-service.replicas" -}}
-{{- $fullname := include "task-service.fullname" . -}}
-{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace $fullname -}}
-{{- $autoscaler := lookup "autoscaling/v2" "HorizontalPodAutoscaler" .Release.Namespace $fullname -}}
+{{- $namespace := (first .).Release.Namespace -}}
+{{- $name := index . 1 -}}
+{{- $values := last . -}}
+{{- $live := lookup "apps/v1" "Deployment" $namespace $name -}}
+{{- $autoscaler := lookup "autoscaling/v2" "HorizontalPodAutoscaler" $namespace $name -}}
 {{- $applied := false -}}
 {{- $shared := false -}}
 {{- range dig "metadata" "managedFields" list $live -}}
 {{- if and (eq .operation "Apply") (eq .manager "helm") }}{{ $applied = true }}
 {{- else if dig "f:spec" "f:replicas" false (.fieldsV1 | default dict) | kindIs "map" }}{{ $shared = true }}{{ end -}}
 {{- end -}}
-{{- if and $live .Values.autoscaling.enabled $applied $shared -}}
-{{- else if and $live (or .Values.autoscaling.enabled $autoscaler) -}}
+{{- if and $live $values.autoscaling.enabled $applied $shared -}}
+{{- else if and $live (or $values.autoscaling.enabled $autoscaler) -}}
 {{- int $live.spec.replicas -}}
-{{- else if not .Values.autoscaling.enabled -}}
-{{- .Values.replicas -}}
+{{- else if not $values.autoscaling.enabled -}}
+{{- $values.replicas -}}
 {{- end -}}
 {{- end }}
