@@ -10,6 +10,7 @@ import { clientAddress } from "./client_address.ts";
 import { describe, log, type Metrics, type Observed, observe } from "./observability.ts";
 import type { Page } from "./page.ts";
 import type { Readiness } from "./readiness.ts";
+import { signWithNewest } from "./session_cookies.ts";
 import type { Settings } from "./settings.ts";
 
 const PAGES = new Set(["/", "/sign-in", "/sign-up", "/account", "/forgot-password", "/reset-password"]);
@@ -46,6 +47,18 @@ export function createApp({ settings, auth, page, metrics, readiness, client }: 
     return forward(c, settings.apiUrl);
   });
 
+  const [newest, ...earlier] = settings.secrets?.map(({ value }) => value) ?? [];
+  if (newest) {
+    app.use(async (c, next) => {
+      const cookies = c.req.header("cookie");
+      if (cookies) {
+        const headers = new Headers(c.req.raw.headers);
+        headers.set("cookie", signWithNewest(cookies, newest, earlier));
+        c.req.raw = new Request(c.req.raw, { headers });
+      }
+      await next();
+    });
+  }
   app.use(pageHeaders(settings));
   app.use(
     "/assets/*",

@@ -19,9 +19,15 @@ export const ENDPOINTS: ReadonlySet<string> = new Set(
   ].map((name) => `/api/auth/${name}`),
 );
 
-export function createPool(url: string, size: number): pg.Pool {
+/** @param url Called for each new connection, so that a rotated password needs no restart. */
+export function createPool(url: () => string, size: number): pg.Pool {
+  class Client extends pg.Client {
+    constructor(options?: pg.ClientConfig) {
+      super({ ...options, connectionString: url() });
+    }
+  }
   return new pg.Pool({
-    connectionString: url,
+    Client,
     max: size,
     connectionTimeoutMillis: 3000,
     idleTimeoutMillis: 300_000,

@@ -1,4 +1,5 @@
 /** Commands: `serve` (default) and `migrate`. */
+import { watchFile } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -14,21 +15,39 @@ import { InvalidSetting, readSettings, type Settings } from "./settings.ts";
 
 /** Longer than the 60 s for which ingress controllers keep a connection, else they reuse one that closes. */
 const KEEP_ALIVE_MS = 75_000;
+/** kubelet updates a mounted Secret within about a minute. */
+const FILES_POLL_MS = 2000;
 const VERSION = process.env["VERSION"] ?? "0.1.0";
 
 async function serve(settings: Settings): Promise<void> {
-  const pool = createPool(settings.databaseUrl, settings.databasePoolSize);
+  let current = settings;
+  const pool = createPool(() => current.databaseUrl, settings.databasePoolSize);
   const metrics = new Metrics(VERSION);
   metrics.watch(pool);
   const readiness = new Readiness(pool);
-  const auth = createAuth(settings, pool);
   const client = join(import.meta.dirname, "..", "client");
-  const page = new Page(client, auth, { signUp: settings.signUp, mail: settings.mail !== undefined }, settings.environment === "development");
-  const app = createApp({ settings, auth, page, metrics, readiness, client });
+  const create = () => {
+    const auth = createAuth(current, pool);
+    const page = new Page(client, auth, { signUp: current.signUp, mail: current.mail !== undefined }, current.environment === "development");
+    return createApp({ settings: current, auth, page, metrics, readiness, client });
+  };
+  let app = create();
+  for (const file of settings.files) {
+    // Polls: a mounted Secret is replaced by a symbolic link, which `watch` does not follow.
+    watchFile(file, { interval: FILES_POLL_MS }, () => {
+      try {
+        current = readSettings(process.env);
+        app = create();
+        log("info", "settings read again", { file });
+      } catch (error) {
+        log("error", "settings not read again", { file, ...describe(error), message: (error as Error).message });
+      }
+    });
+  }
 
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, headersTimeout: 15_000, requestTimeout: 60_000, maxHeaderSize: 16_384 },
-    getRequestListener(app.fetch),
+    getRequestListener((request, bindings) => app.fetch(request, bindings)),
   );
   const ops = createServer((request, response) => void probe(request, response, metrics, readiness));
   await Promise.all([listen(server, settings.host, settings.port), listen(ops, settings.host, settings.opsPort)]);

@@ -12,6 +12,11 @@ export interface Mail {
   from: string;
 }
 
+export interface Secret {
+  version: number;
+  value: string;
+}
+
 export interface Settings {
   environment: "development" | "production";
   host: string;
@@ -24,8 +29,8 @@ export interface Settings {
   migrationUrl: string;
   databasePoolSize: number;
   secret: string;
-  /** Versioned secrets, newest first; the first one signs and encrypts. */
-  secrets: { version: number; value: string }[] | undefined;
+  /** Versioned secrets; the first one signs and encrypts, the others verify and decrypt. */
+  secrets: Secret[] | undefined;
   /** Where /api is proxied to; undefined if the ingress routes it. */
   apiUrl: string | undefined;
   trustedProxies: BlockList;
@@ -35,6 +40,8 @@ export interface Settings {
   gracefulSeconds: number;
   logLevel: "DEBUG" | "INFO" | "WARNING" | "ERROR";
   mail: Mail | undefined;
+  /** Files that were read. */
+  files: readonly string[];
 }
 
 const SECRET_MIN_LENGTH = 32;
@@ -42,9 +49,11 @@ const SECRET_MIN_LENGTH = 32;
 /** Reads the settings.
  * @throws InvalidSetting for the first one that cannot work. */
 export function readSettings(variables: Variables): Settings {
+  const files: string[] = [];
   const read = (name: string): string | undefined => {
     const file = variables[`${name}_FILE`]?.trim();
     if (!file) return variables[name]?.trim() || undefined;
+    files.push(file);
     try {
       return readFileSync(file, "utf8").trim() || undefined;
     } catch (error) {
@@ -101,6 +110,7 @@ export function readSettings(variables: Variables): Settings {
     gracefulSeconds: number("GRACEFUL_TIMEOUT_SECONDS", 25, 1, 600),
     logLevel: choice("LOG_LEVEL", ["DEBUG", "INFO", "WARNING", "ERROR"], "INFO"),
     mail: readMail(read("SMTP_URL"), read("MAIL_FROM")),
+    files,
   };
 }
 
