@@ -174,17 +174,38 @@ def test_secrets_of_a_store() -> None:
     store = {
         "enabled": True,
         "secretStoreRef": {"name": "vault"},
-        "remote": {"databaseUrl": {"key": "tasks"}, "frontendSecret": {"key": "sessions"}},
+        "remote": {name: {"key": name} for name in ("databaseUrl", "frontendSecret", "frontendSecrets")},
     }
     manifests = rendered(values(existingSecret="") | {"database": {}, "externalSecret": store})
     made = of(manifests, "ExternalSecret", "demo")["spec"]["data"]
-    assert {each["secretKey"] for each in made} == {"database-url", "frontend-secret"}
+    assert {each["secretKey"] for each in made} == {"database-url", "frontend-secret", "frontend-secrets"}
     pod = of(manifests, "Deployment", "demo-task-service-web")["spec"]["template"]["spec"]
     sources = [each["secret"] for each in pod["volumes"][0]["projected"]["sources"]]
     assert [(each["name"], each["items"][0]["key"]) for each in sources] == [
         ("demo-task-service-external", "database-url"),
         ("demo-task-service-external", "frontend-secret"),
+        ("demo-task-service-external", "frontend-secrets"),
     ]
+
+
+def test_versions_of_the_secret_are_a_key_of_the_same_secret() -> None:
+    manifests = rendered(
+        values(secretsKey="secrets") | {"migrations": {"database": {"existingSecret": "direct"}}}
+    )
+    deployment = of(manifests, "Deployment", "demo-task-service-web")
+    job = of(manifests, "Job", "demo-task-service-web-migrate-")
+    for manifest, database in ((deployment, "database"), (job, "direct")):
+        pod = manifest["spec"]["template"]["spec"]
+        sources = [each["secret"] for each in pod["volumes"][0]["projected"]["sources"]]
+        assert [(each["name"], each["items"]) for each in sources] == [
+            (database, [{"key": "url", "path": "database-url"}]),
+            ("sessions", [{"key": "secret", "path": "frontend-secret"}]),
+            ("sessions", [{"key": "secrets", "path": "frontend-secrets"}]),
+        ]
+        variables = environment(pod["containers"][0])
+        assert variables["BETTER_AUTH_SECRETS_FILE"] == "/etc/task-service/frontend-secrets"
+    without = of(rendered(values()), "Deployment", "demo-task-service-web")["spec"]["template"]["spec"]
+    assert "BETTER_AUTH_SECRETS_FILE" not in environment(without["containers"][0])
 
 
 def test_frontend_reaches_the_api_and_the_mail_server_where_it_uses_them() -> None:
@@ -238,6 +259,17 @@ def test_frontend_reaches_the_api_and_the_mail_server_where_it_uses_them() -> No
             "frontend.extraEnv.SIGN_UP is set by the chart: use the value frontend.signUp",
         ),
         ({"frontend": FRONTEND | {"config": {"PORT": 80}}}, "frontend.config.PORT is fixed by the chart"),
+        (
+            {"frontend": FRONTEND | {"config": {"BETTER_AUTH_SECRETS": "1:hidden"}}},
+            "frontend.config.BETTER_AUTH_SECRETS is set by the chart: use the value frontend.secretsKey",
+        ),
+        (
+            {
+                "database": {"embedded": {"enabled": True}},
+                "frontend": {"enabled": True, "secretsKey": "secrets"},
+            },
+            "frontend.secretsKey has no effect without frontend.existingSecret",
+        ),
         (
             {"extraEnv": [{"name": "A"}], "frontend": FRONTEND | {"config": {"A": 1}}},
             "extraEnv.A is set twice, also in frontend.config",

@@ -58,7 +58,7 @@ def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, image
         namespace.secret(name, url=namespace.database_url("tasks", "tasks"))
     namespace.secret("task-service-auth", secret="x" * 40)
     namespace.secret("database", url=namespace.database_url("tasks", "tasks"))
-    namespace.secret("frontend", secret="s" * 40)
+    namespace.secret("frontend", secret="s" * 40, secrets=f"1:{'s' * 40}")
     namespace.secret("mail", url="smtp://127.0.0.1")
     # In place of the operator of external secrets: its kind, and the Secret that it would make.
     kubectl("apply", "-f", "-", text=json.dumps(EXTERNAL_SECRETS))

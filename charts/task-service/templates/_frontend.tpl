@@ -29,7 +29,17 @@ securityContext:
 {{- define "task-service.frontendSecrets" -}}
 {{- $database := list (include "task-service.databaseSecret" .) (include "task-service.databaseKey" .) "database-url" -}}
 {{- with .Values.frontend.database.existingSecret }}{{ $database = list . $.Values.frontend.database.key "database-url" }}{{ end -}}
-{{- list $database (list (include "task-service.frontendSecret" .) (ternary .Values.frontend.key "frontend-secret" (not (empty .Values.frontend.existingSecret))) "frontend-secret") | toJson }}
+{{- $name := include "task-service.frontendSecret" . -}}
+{{- $secrets := list $database (list $name (ternary .Values.frontend.key "frontend-secret" (not (empty .Values.frontend.existingSecret))) "frontend-secret") -}}
+{{- with include "task-service.frontendSecretsKey" . }}{{ $secrets = append $secrets (list $name . "frontend-secrets") }}{{ end -}}
+{{- $secrets | toJson }}
+{{- end }}
+
+{{- /* Key of the versioned secrets in that Secret; empty: there are none. */ -}}
+{{- define "task-service.frontendSecretsKey" -}}
+{{- if .Values.frontend.existingSecret }}{{ .Values.frontend.secretsKey }}
+{{- else if and .Values.externalSecret.enabled .Values.externalSecret.remote.frontendSecrets }}frontend-secrets
+{{- end }}
 {{- end }}
 
 {{- /* Name of the Secret of the sessions: the user's, or one that this chart creates. */ -}}
@@ -49,6 +59,10 @@ securityContext:
   value: /etc/task-service/database-url
 - name: BETTER_AUTH_SECRET_FILE
   value: /etc/task-service/frontend-secret
+{{- if include "task-service.frontendSecretsKey" . }}
+- name: BETTER_AUTH_SECRETS_FILE
+  value: /etc/task-service/frontend-secrets
+{{- end }}
 - name: DATABASE_POOL_MAX_SIZE
   value: {{ .Values.frontend.poolSize | quote }}
 - name: SIGN_UP
@@ -78,7 +92,8 @@ securityContext:
 {{- $secrets := include "task-service.frontendSecrets" . | fromJsonArray -}}
 {{- with include "task-service.migrationSecret" . }}
 {{- /* The direct address and a role that may create tables. */ -}}
-{{- $secrets = list (list . (ternary $.Values.migrations.database.key "migration-url" (not (empty $.Values.migrations.database.existingSecret))) "database-url") (last $secrets) -}}
+{{- $url := list . (ternary $.Values.migrations.database.key "migration-url" (not (empty $.Values.migrations.database.existingSecret))) "database-url" -}}
+{{- $secrets = prepend (rest $secrets) $url -}}
 {{- end -}}
 activeDeadlineSeconds: {{ .Values.migrations.activeDeadlineSeconds }}
 backoffLimit: {{ .Values.migrations.backoffLimit }}
