@@ -36,7 +36,9 @@ class Deployment:
         self.ports = {name: str(free_port()) for name in ("PORT", "PROMETHEUS_PORT", "JAEGER_PORT")}
         copy_checkout(folder, umask=0o077)
         quoted = PASSWORD.replace("'", r"\'")
-        (folder / ".env").write_text(f"POSTGRES_PASSWORD='{quoted}'\nBETTER_AUTH_SECRET={secret}\n")
+        (folder / ".env").write_text(
+            f"POSTGRES_PASSWORD='{quoted}'\nBETTER_AUTH_SECRET={secret}\nFRONTEND_SECRET=unused\n"
+        )
         self.compose = Compose(
             f"task-service-test-{secrets.token_hex(4)}",
             {

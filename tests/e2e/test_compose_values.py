@@ -19,7 +19,8 @@ ENV PGDATA=/var/lib/postgresql/data
 VOLUME /var/lib/postgresql/data
 """
 """The data directory and the volume of the PostgreSQL images up to 17."""
-SECRETS = {"POSTGRES_PASSWORD": "p", "BETTER_AUTH_SECRET": "s" * 32}
+REQUIRED = {"POSTGRES_PASSWORD": "p", "FRONTEND_SECRET": "f" * 32}
+SECRETS = {**REQUIRED, "BETTER_AUTH_SECRET": "s" * 32}
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_data_outlives_its_container_with_an_image_of_another_layout(project: st
 
 
 def test_a_frontends_address_is_enough_to_verify_tokens(project: str) -> None:
-    environment = {"POSTGRES_PASSWORD": "p", "BETTER_AUTH_URL": "https://app.example.com"}
+    environment = {**REQUIRED, "BETTER_AUTH_URL": "https://app.example.com"}
     compose = Compose(project, environment)
     try:
         shown = compose("run", "--rm", "--no-deps", "--build", "api", "config")
@@ -74,16 +75,44 @@ def test_a_frontends_address_is_enough_to_verify_tokens(project: str) -> None:
     assert "https://app.example.com" in shown
 
 
-def test_without_a_way_to_verify_tokens_the_service_says_what_to_set(project: str) -> None:
-    compose = ["docker", "compose", f"--project-name={project}"]
-    environment = {**os.environ, "POSTGRES_PASSWORD": "p"}
+OWN_URL = "https://app.example.com/"
+KEYS_OF_WEB = "http://web:3000/api/auth/jwks"
+
+
+@pytest.mark.parametrize(
+    ("environment", "url", "key_set", "secret"),
+    [
+        ({}, "http://localhost:3000", KEYS_OF_WEB, ""),
+        ({"PUBLIC_URL": OWN_URL}, OWN_URL, KEYS_OF_WEB, ""),
+        ({"BETTER_AUTH_URL": "", "BETTER_AUTH_SECRET": ""}, "http://localhost:3000", KEYS_OF_WEB, ""),
+        ({"BETTER_AUTH_URL": OWN_URL}, OWN_URL, None, ""),
+        ({"BETTER_AUTH_SECRET": "s" * 32}, "", None, "s" * 32),
+    ],
+)
+def test_tokens_are_those_of_the_page_or_of_a_frontend_of_ones_own(
+    environment: dict[str, str], url: str, key_set: str | None, secret: str
+) -> None:
+    found = configuration(**REQUIRED, **environment)["services"]["api"]["environment"]
+    assert found["BETTER_AUTH_URL"] == url
+    assert found.get("BETTER_AUTH_JWKS_URL") == key_set
+    assert found["BETTER_AUTH_SECRET"] == secret
+
+
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "FRONTEND_SECRET"])
+def test_a_missing_secret_is_named(name: str) -> None:
+    environment = {**os.environ, **REQUIRED, name: ""}
     result = subprocess.run(
-        [*compose, "run", "--rm", "--no-deps", "--build", "api"],
+        ["docker", "compose", "config", "--quiet"],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    docker("compose", f"--project-name={project}", "down", "--volumes", environment=environment)
-    assert result.returncode == 2
-    assert "BETTER_AUTH_URL, BETTER_AUTH_SECRET or BETTER_AUTH_SECRET_FILE must be set" in result.stderr
+    assert result.returncode != 0
+    assert f"required variable {name} is missing a value: set it in .env, see .env.example" in result.stderr
+
+
+def test_versions_of_the_frontends_secret_reach_both_of_its_containers() -> None:
+    services = configuration(**REQUIRED, FRONTEND_SECRETS="2:b,1:a")["services"]
+    for name in ("web", "web-migrate"):
+        assert services[name]["environment"]["BETTER_AUTH_SECRETS"] == "2:b,1:a"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +133,8 @@ def test_traces_go_where_their_own_variable_says(
 
 
 def test_nothing_of_the_checkout_is_mounted_and_every_port_can_be_moved() -> None:
-    ports = {"PORT": "18000", "PROMETHEUS_PORT": "18001", "GRAFANA_PORT": "18002", "JAEGER_PORT": "18003"}
+    names = ("PORT", "WEB_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT", "JAEGER_PORT")
+    ports = {name: str(18000 + number) for number, name in enumerate(names)}
     services = configuration("--profile=obs", **SECRETS, **ports)["services"].values()
     mounts = [volume for service in services for volume in service.get("volumes", ())]
     assert {mount["type"] for mount in mounts} == {"volume"}

@@ -1,4 +1,4 @@
-"""`docker compose up` with the page: from sign-up to a task through one origin, and again after a restart."""
+"""`docker compose up`, with the page: from sign-up to a task through one origin, and again after a restart."""
 
 import os
 import secrets
@@ -21,9 +21,7 @@ class Deployment:
         self.client = httpx.Client(base_url=url, headers={"Origin": url}, timeout=30)
 
     def up(self) -> None:
-        self.compose(
-            "up", "--build", "--wait", "--detach", "db", "migrate", "api", "web-migrate", "web", check=False
-        )
+        self.compose("up", "--build", "--wait", "--detach", check=False)
         wait_for(lambda: self.compose.states()["web"]["Health"] == "healthy" or None, 60)
 
     def post(self, endpoint: str, **body: str) -> httpx.Response:
@@ -55,7 +53,6 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
             "NODE_IMAGE": os.environ.get("NODE_IMAGE", "node:24-slim"),
         },
         folder=folder,
-        options=("--file", str(folder / "docker-compose.web.yml")),
     )
     deployment = Deployment(compose, url)
     try:

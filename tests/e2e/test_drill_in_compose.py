@@ -20,6 +20,7 @@ def test_it_fails_as_announced_and_serves_in_production_again() -> None:
         "PORT": port,
         "POSTGRES_PASSWORD": secrets.token_hex(16),
         "BETTER_AUTH_SECRET": secrets.token_hex(32),
+        "FRONTEND_SECRET": "unused",
     }
     compose = Compose(project, environment)
     try:
