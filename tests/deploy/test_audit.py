@@ -71,4 +71,35 @@ def test_an_audit_that_asked_nobody_says_so(
     # Whether a service can be reached is the machine's matter, so its answer is made here.
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), 1, output, ""))
     assert audit.main() == status
-    assert "NOT DONE" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("NOT DONE") == 2
+
+
+REPORT: dict[str, Any] = {
+    "vulnerabilities": {
+        "bad": {"via": [{"url": "https://example.com/GHSA-1", "range": "<2"}], "fixAvailable": True},
+        "worse": {
+            "via": [{"url": "https://example.com/GHSA-2", "range": "*"}, "bad"],
+            "fixAvailable": {"name": "parent", "version": "3.0.0", "isSemVerMajor": True},
+        },
+        "worst": {"via": [{"url": "https://example.com/GHSA-3", "range": "*"}], "fixAvailable": False},
+        "innocent": {"via": ["bad"], "fixAvailable": True},
+    }
+}
+
+
+def test_an_advisory_of_npm_is_told_once_with_the_version_that_fixes_it() -> None:
+    assert audit.find_npm_problems(REPORT, {}) == [
+        "bad <2: GHSA-1, fixed in a later version",
+        "worse *: GHSA-2, fixed in parent 3.0.0",
+        "worst *: GHSA-3, fixed in no version",
+    ]
+    assert audit.find_npm_problems(REPORT, {"GHSA-1", "GHSA-3"}) == ["worse *: GHSA-2, fixed in parent 3.0.0"]
+
+
+def test_an_audit_without_npm_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("AUDIT_REQUIRED", "true")
+    assert audit.main() == 1
+    assert "NOT DONE: npm audit of the frontend: npm is not installed" in capsys.readouterr().out
