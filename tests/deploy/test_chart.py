@@ -275,5 +275,6 @@ def test_version_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (chart["version"], chart["appVersion"]) == (project["version"],) * 2
     assert f"task-service:{project['version']}\n" in chart["annotations"]["artifacthub.io/images"]
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    assert f"ARG VERSION={project['version']}\n" in dockerfile
+    assert f"task-service-frontend:{project['version']}\n" in chart["annotations"]["artifacthub.io/images"]
+    for name in ("Dockerfile", "frontend/Dockerfile"):
+        assert f"ARG VERSION={project['version']}\n" in (ROOT / name).read_text()

@@ -1,6 +1,7 @@
 """The files that hold habits: hooks, workflows, the editor's settings."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,17 @@ def test_a_change_and_a_release_run_the_same_checks() -> None:
     assert jobs["publish"]["needs"] == "check"
     steps = yaml.safe_load((ROOT / shared).read_text())["jobs"]["run"]["steps"]
     assert steps[-1]["run"] == "bash .ci/run"
+
+
+def test_release_publishes_each_image_that_the_chart_names_by_digest() -> None:
+    steps = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())["jobs"]["publish"]["steps"]
+    (publish,) = (each["run"] for each in steps if "helm package" in each.get("run", ""))
+    replaced = re.findall(r"s\|\^( +)(repository|digest): ", publish)
+    values = (ROOT / "charts/task-service/values.yaml").read_text()
+    # The expressions select by indentation.
+    assert re.findall(r"^( +)(repository|digest): ", values, re.MULTILINE) == replaced
+    tags = [each["with"]["tags"] for each in steps if "build-push-action" in each.get("uses", "")]
+    assert tags == ["${{ env.IMAGE }}:${{ env.VERSION }}", "${{ env.IMAGE }}-frontend:${{ env.VERSION }}"]
 
 
 def test_weekly_audit_fails_where_it_could_not_ask() -> None:
