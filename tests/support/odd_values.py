@@ -85,6 +85,7 @@ TOGETHER = {
         "autoscaling.maxReplicas",
         "frontend.autoscaling.minReplicas",
         "frontend.autoscaling.maxReplicas",
+        "frontend.extraEnv",
         "maxRequests",
         "maxRequestsJitter",
     ),
