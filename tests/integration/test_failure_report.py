@@ -55,6 +55,15 @@ def test_with_a_frame_of_cython(tmp_path):
     source.write_text("cimport cython\\nraise ValueError\\n")
     exec(compile("\\nraise ValueError('in Cython')", str(source), "exec"))
 
+async def test_with_a_stream(responses):
+    async def parts():
+        yield b"part"
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=parts()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        async with client.stream("GET", "/events") as streamed:
+            [part async for part in streamed.aiter_raw()]
+    assert streamed.status_code == 201
+
 async def test_without_a_response(responses):
     def refuse(request):
         raise httpx.ReadTimeout("late", request=request)
@@ -82,7 +91,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check=False,
         timeout=scaled(60),
     )
-    assert "5 failed" in run.stdout, run.stdout + run.stderr
+    assert "6 failed" in run.stdout, run.stdout + run.stderr
     _, *parts = re.split(r"\n_+ (test_\w+).* _+\n", run.stdout)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
@@ -124,6 +133,12 @@ def test_report_without_a_request_has_the_whole_log(reports: dict[str, str]) -> 
 
 def test_error_in_a_source_that_is_not_python_is_reported(reports: dict[str, str]) -> None:
     assert "ValueError: in Cython" in reports["test_with_a_frame_of_cython"]
+
+
+def test_response_that_was_read_by_parts_is_reported_without_its_body(reports: dict[str, str]) -> None:
+    report = reports["test_with_a_stream"]
+    assert "request: GET http://service/events" in report
+    assert "response: 200" in report
 
 
 def test_request_without_a_response_is_reported(reports: dict[str, str]) -> None:

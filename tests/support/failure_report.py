@@ -3,6 +3,7 @@
 Services in this process log into memory instead of stdout. The logs of server processes are files.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -93,7 +94,8 @@ def pytest_runtest_makereport(
         status, request_id = str(response.status_code), response.headers.get("x-request-id", "unknown")
         text = [f"request: {response.request.method} {response.url}"]
         text += [f"response: {status}, {meanings.get(status, 'not in the contract')}"]
-        text += [response.text[:2000]] if response.is_stream_consumed else []
+        with contextlib.suppress(httpx.ResponseNotRead):  # a stream that was read by parts, or not at all
+            text += [response.text[:2000]]
         text += [f"log lines of request {request_id}:", *_log(json.dumps(request_id))]
     if text:
         report.sections = [each for each in report.sections if not each[0].startswith("Captured log")]
