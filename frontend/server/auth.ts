@@ -77,7 +77,8 @@ export function createAuth(settings: Settings, pool: pg.Pool) {
     // In the database: several replicas share limits, sessions and keys.
     rateLimit: { enabled: true, storage: "database" },
     advanced: { ipAddress: { ipAddressHeaders: [CLIENT_ADDRESS_HEADER] } },
-    onAPIError: { errorURL: "/" },
+    // Unexpected errors are thrown to this server: the router would write them to the console, with the values of rows.
+    onAPIError: { errorURL: "/", throw: true },
     plugins: [
       jwt({
         jwt: { definePayload: () => ({}), expirationTime: `${settings.tokenSeconds}s` },

@@ -32,11 +32,13 @@ export function log(level: Level, event: string, fields: Record<string, unknown>
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** Describes an error by type, code and stack: messages of database errors may quote the values of a row. */
+/** Describes an error by type, code and stack: messages of database errors may quote the values of a row.
+ * Better Auth's own are fixed sentences. */
 export function describe(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { error: typeof error };
   const stack = error.stack?.split("\n").filter((line) => line.startsWith("    at ")).slice(0, 8);
-  return { error: error.name, code: (error as NodeJS.ErrnoException).code, stack };
+  const message = error.name === "BetterAuthError" && { message: error.message };
+  return { error: error.name, ...message, code: (error as NodeJS.ErrnoException).code, stack };
 }
 
 export function traceOf(traceparent: string | undefined): Trace {
