@@ -1,18 +1,22 @@
 """The images that end-to-end tests roll out, and a namespace for each module of them."""
 
+import asyncio
+import contextlib
 import fcntl
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from backend.db.schema import SCHEMA
-from tests.support.cluster import Namespace, registry, require_cluster, wait_until
+from tests.browser.person import Person
+from tests.support.cluster import Namespace, kubectl, registry, require_cluster, wait_until
 from tests.support.docker import ROOT, docker
 from tests.support.pages import shell_blocks
+from tests.support.released_frontend import ReleasedFrontend, release_frontend, sign_up
 from tests.support.terminal import Terminal, install
 
 MIGRATION_SECONDS = int(os.environ.get("MIGRATION_SECONDS", "20"))
@@ -118,6 +122,42 @@ def terminal(
     terminal.paste(begin)
     yield terminal
     terminal.paste(end)
+
+
+@pytest.fixture(scope="module")
+def released_frontend(
+    namespace: Namespace, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReleasedFrontend]:
+    with release_frontend(namespace, tmp_path_factory.mktemp("certificate")) as released:
+        yield released
+
+
+@pytest.fixture
+async def ada(released_frontend: ReleasedFrontend) -> AsyncIterator[Person]:
+    """A person with an account; an error that the page shows fails the test."""
+    async with released_frontend.person() as person:
+        await sign_up(person)
+        yield person
+
+
+@contextlib.asynccontextmanager
+async def database_stopped(namespace: Namespace) -> AsyncIterator[None]:
+    """Stop the PostgreSQL of a namespace until the block ends."""
+    await asyncio.to_thread(_scale_database, namespace, 0)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(_scale_database, namespace, 1)
+
+
+def _scale_database(namespace: Namespace, replicas: int) -> None:
+    kubectl("-n", namespace.outside, "scale", "deployment/postgres", f"--replicas={replicas}")
+    if replicas:
+        kubectl("-n", namespace.outside, "rollout", "status", "deployment/postgres", "--timeout=60s")
+    else:
+        kubectl(
+            "-n", namespace.outside, "wait", "--for=delete", "pod", "--selector=app=postgres", "--timeout=60s"
+        )
 
 
 def discard(namespace: Namespace, release: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.conftest import discard
+from tests.e2e.conftest import database_stopped, discard
 from tests.support.cluster import Namespace, kubectl, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -50,25 +50,6 @@ def failures(namespace: Namespace) -> str:
     """Return the lines of the log about requests that failed for good."""
     lines = namespace.logs(API, until='"event"').splitlines()
     return "\n".join(line for line in lines if '"level":"error"' in line or '"status":500' in line)
-
-
-def scale_database(namespace: Namespace, replicas: int) -> None:
-    kubectl("-n", namespace.outside, "scale", "deployment/postgres", f"--replicas={replicas}")
-    if replicas:
-        kubectl("-n", namespace.outside, "rollout", "status", "deployment/postgres", "--timeout=60s")
-    else:
-        kubectl(
-            "-n", namespace.outside, "wait", "--for=delete", "pod", "--selector=app=postgres", "--timeout=60s"
-        )
-
-
-@contextlib.asynccontextmanager
-async def database_stopped(namespace: Namespace) -> AsyncIterator[None]:
-    await asyncio.to_thread(scale_database, namespace, 0)
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(scale_database, namespace, 1)
 
 
 @contextlib.asynccontextmanager
