@@ -1,10 +1,15 @@
 """Attacks on accounts and sessions, against the frontend's server with a real PostgreSQL."""
 
+import asyncio
+from typing import Any
+
 import asyncpg
 import httpx
 import pytest
 
+from tests.frontend.test_accounts import full_stack
 from tests.support.frontend import PASSWORD, Account, Frontend, boot_of, running_frontend
+from tests.support.waiting import scaled
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -116,17 +121,57 @@ async def test_passwords_are_long_and_stored_as_scrypt_hashes(database_url: str)
         assert PASSWORD not in stored["password"]
 
 
-async def test_a_flood_of_sign_ups_is_limited_per_client(database_url: str) -> None:
-    async with running_frontend(database_url) as frontend, frontend.client("203.0.113.1") as flood:
-        statuses = [
-            (
-                await flood.post(
-                    "/api/auth/sign-up/email",
-                    json={"name": "Bot", "email": f"bot{number}@example.com", "password": PASSWORD},
-                )
-            ).status_code
-            for number in range(6)
-        ]
-        assert statuses == [200, 200, 200, 429, 429, 429]
-        async with frontend.sign_up("Ada", "203.0.113.2") as ada:
-            assert (await ada.boot())["user"]["id"] == ada.id
+async def test_a_flood_of_sign_ups_is_limited_and_leaves_the_api_alone(database_url: str) -> None:
+    async with full_stack(database_url) as (frontend, service), frontend.sign_up() as ada:
+        token = (await ada.client.get("/api/auth/token")).json()["token"]
+        listed: list[int] = []
+
+        async def flood(client_number: int) -> list[int]:
+            async with frontend.client(f"203.0.113.{client_number}") as client:
+                return [
+                    (
+                        await client.post(
+                            "/api/auth/sign-up/email",
+                            json={
+                                "name": "Bot",
+                                "email": f"bot{client_number}.{number}@example.com",
+                                "password": PASSWORD,
+                            },
+                        )
+                    ).status_code
+                    for number in range(6)
+                ]
+
+        async def work(floods: "asyncio.Future[list[list[int]]]") -> None:
+            headers = {"Authorization": f"Bearer {token}"}
+            async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=scaled(10)) as client:
+                while not floods.done():
+                    listed.append((await client.get(f"/api/{ada.id}/tasks")).status_code)
+
+        floods = asyncio.gather(*(flood(number) for number in range(4)))
+        await work(floods)
+        assert await floods == [[200, 200, 200, 429, 429, 429]] * 4
+        assert set(listed) == {200}
+        assert len(listed) > 10
+
+
+async def test_the_response_to_a_reset_does_not_wait_for_its_e_mail(database_url: str) -> None:
+    """Its time would tell whether the address is known."""
+    connected = asyncio.Event()
+
+    async def never_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings: dict[str, Any] = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_FROM": "tasks@example.com"}
+        async with running_frontend(database_url, **settings) as frontend, frontend.sign_up() as ada:
+            await (
+                connected.wait()
+            )  # the e-mail that confirms the address, which sign-up does not wait for either
+            connected.clear()
+            assert (await ada.post("request-password-reset", {"email": ada.email})).status_code == 200
+            await connected.wait()
+            assert [each for each in frontend.logs if each["event"].startswith("e-mail")] == []
