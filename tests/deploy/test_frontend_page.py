@@ -1,4 +1,4 @@
-"""What docs/frontend.md says of the settings, keys and statuses is what the code has."""
+"""What docs/frontend.md says of settings and keys is what the code has, and README shows the page first."""
 
 import re
 from pathlib import Path
@@ -41,3 +41,12 @@ def test_settings_of_better_auth_are_those_of_the_code() -> None:
         if path != "session.cookieCache":  # off by default
             assert all(re.search(rf"\b{name}\b", source) for name in path.split(".")), path
     assert "cookieCache" not in source
+
+
+def test_readme_begins_with_a_picture_for_both_themes_and_one_command() -> None:
+    first, _, _ = (ROOT / "README.md").read_text().partition("\n## ")
+    pictures = re.findall(r'(?:src|srcset)="([^"]+)"', first)
+    assert pictures == ["docs/images/page-dark.png", "docs/images/page-light.png"]
+    assert all((ROOT / path).is_file() for path in pictures)
+    assert re.findall(r"```sh\n(.*?)```", first, re.DOTALL) == ["make full\n"]
+    assert "\nfull:" in (ROOT / "Makefile").read_text()
