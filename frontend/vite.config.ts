@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
@@ -21,6 +22,26 @@ function precompress(): Plugin {
   };
 }
 
+/** With `--watch`, open pages reload after each build. Not by Vite's server, whose page needs another policy than the real one. */
+function reload(): Plugin {
+  return {
+    name: "reload",
+    apply: "build",
+    transform(code, id) {
+      if (!this.meta.watchMode || !id.endsWith("/src/main.tsx")) return null;
+      return `${code}
+new EventSource("/reload").onmessage = ({ data }) => {
+  const assets = [...document.querySelectorAll("[src^='/assets/'], [href^='/assets/']")];
+  if (!assets.every((each) => data.includes((each.src ?? each.href).split("/").pop()))) location.reload();
+};`;
+    },
+    writeBundle(_options, bundle) {
+      // server/reload.ts reads it: now all files are written.
+      if (this.meta.watchMode) writeFileSync("dist/watched", JSON.stringify(Object.keys(bundle)));
+    },
+  };
+}
+
 export default defineConfig({
   logLevel: process.env["VITE_LOG_LEVEL"] === "warn" ? "warn" : "info",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
@@ -31,5 +52,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
   },
-  plugins: [precompress()],
+  plugins: [precompress(), reload()],
 });

@@ -1,4 +1,5 @@
 /** The routes and their headers. */
+import { join } from "node:path";
 import { getConnInfo } from "@hono/node-server/conninfo";
 import { serveStatic } from "@hono/node-server/serve-static";
 import { type Context, Hono } from "hono";
@@ -10,6 +11,7 @@ import { clientAddress } from "./client_address.ts";
 import { describe, log, type Metrics, type Observed, observe } from "./observability.ts";
 import type { Page } from "./page.ts";
 import type { Readiness } from "./readiness.ts";
+import { reloadEvents } from "./reload.ts";
 import { signWithNewest } from "./session_cookies.ts";
 import type { Settings } from "./settings.ts";
 
@@ -83,6 +85,13 @@ export function createApp({ settings, auth, page, metrics, readiness, client }: 
       },
     }),
   );
+
+  if (settings.environment === "development") {
+    app.get("/reload", (c) => {
+      c.set("route", "/reload");
+      return reloadEvents(c, join(client, "..", "watched"), readiness);
+    });
+  }
 
   app.on(
     ["GET", "POST"],

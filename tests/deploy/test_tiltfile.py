@@ -163,6 +163,33 @@ def test_a_saved_file_is_copied_and_only_a_changed_lock_file_installs() -> None:
     assert all((ROOT / path).exists() for path in build["only"])
 
 
+def test_saved_files_of_the_page_are_copied_and_the_rest_of_its_context_is_built() -> None:
+    build = next(
+        call for call in evaluate(web=True).calls["docker_build"] if call[""][0] == "task-service-frontend"
+    )
+    ignored = (ROOT / "frontend" / ".dockerignore").read_text().splitlines()
+    context = {line[1:] for line in ignored if line.startswith("!")}
+    synced = {
+        step[1].removeprefix("frontend/"): step[2] for step in build["live_update"] if step[0] == "sync"
+    }
+    assert synced == {name: f"/app/{name}" for name in synced}
+    assert context - set(synced) == {
+        *(
+            "package.json",
+            "package-lock.json",
+            ".npmrc",
+            "tsconfig.json",
+            "vite.config.ts",
+            "vite.server.config.ts",
+        )
+    }
+    development = (
+        (ROOT / "frontend" / "Dockerfile").read_text().partition(" AS dev\n")[2].partition("FROM")[0]
+    )
+    assert "WORKDIR /app\n" in development
+    assert "--chown=10001:10001 /src /app\n" in development
+
+
 @pytest.mark.parametrize("context", ["kind-a", "k3d-b", "minikube", "docker-desktop"])
 def test_local_contexts_are_taken_as_they_are(context: str) -> None:
     assert "allow_k8s_contexts" not in evaluate(context=context).calls

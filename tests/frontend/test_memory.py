@@ -17,7 +17,8 @@ IDLE_MAX_BYTES = 100_000_000
 
 
 def options_of_the_image() -> str:
-    entrypoint = re.search(r"^ENTRYPOINT (\[.*\])$", (FRONTEND / "Dockerfile").read_text(), re.MULTILINE)
+    runtime = (FRONTEND / "Dockerfile").read_text().partition(" AS runtime\n")[2]
+    entrypoint = re.search(r"^ENTRYPOINT (\[.*\])$", runtime, re.MULTILINE)
     assert entrypoint is not None
     node, *options, program = json.loads(entrypoint[1])
     assert (node, program) == ("node", "dist/server/main.js")

@@ -32,11 +32,18 @@ class Evaluated:
         return {call.get("new_name", call[""][0]): call for call in self.calls.get(function, [])}
 
 
-def evaluate(*, context: str = "kind-dev", announces_registry: bool = False, **arguments: Any) -> Evaluated:
+def evaluate(
+    *,
+    context: str = "kind-dev",
+    namespace: str = "default",
+    announces_registry: bool = False,
+    **arguments: Any,
+) -> Evaluated:
     """Evaluate it.
 
     Args:
         context: Of kubectl.
+        namespace: Likewise.
         announces_registry: The cluster has KEP-1755's ConfigMap.
         arguments: What stands behind `tilt up --`.
 
@@ -62,7 +69,7 @@ def evaluate(*, context: str = "kind-dev", announces_registry: bool = False, **a
     module = starlark.Module()
     answers: dict[str, Any] = {
         "k8s_context": lambda: context,
-        "k8s_namespace": lambda: "default",
+        "k8s_namespace": lambda: namespace,
         "local": lambda *_, **__: "configmap/local-registry-hosting" if announces_registry else "",
         "helm": _helm,
         "decode_yaml_stream": manifests_of,
