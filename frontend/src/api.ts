@@ -1,6 +1,5 @@
 /** The client of the task service: token, trace context, errors. */
-import createClient from "openapi-fetch";
-import { AccountChanged, Problem, problemOf, SignedOut, Unreachable } from "./errors.ts";
+import { AccountChanged, isRetryable, problemOf, SignedOut, Unreachable } from "./errors.ts";
 import type { components, operations, paths } from "./task-service.d.ts";
 
 export type Task = components["schemas"]["TaskResponse"];
@@ -10,14 +9,17 @@ export type TaskPage = components["schemas"]["TaskPage"];
 export type ListQuery = NonNullable<operations["list_tasks"]["parameters"]["query"]>;
 
 const TIMEOUT_MS = 30_000;
+const TASKS = "/api/{user_id}/tasks" satisfies keyof paths;
+const TASK = "/api/{user_id}/tasks/{task_id}" satisfies keyof paths;
 
 /** Fetches a token of the session's user.
- * @throws SignedOut, Unreachable, Problem */
+ * @throws SignedOut, or an error after which the same request may succeed: only 401 says that the session has ended. */
 export async function fetchToken(): Promise<string> {
   const response = await reach(fetch("/api/auth/token", { signal: AbortSignal.timeout(TIMEOUT_MS) }));
+  if (response.ok) return ((await reach(response.json())) as { token: string }).token;
   if (response.status === 401) throw new SignedOut();
-  if (!response.ok) throw await problemOf(response);
-  return ((await response.json()) as { token: string }).token;
+  const problem = await problemOf(response);
+  throw isRetryable(problem) ? problem : new Unreachable();
 }
 
 /** Keeps one token in memory and fetches the next one before it expires, once for all callers. */
@@ -57,10 +59,14 @@ export class Tokens {
 
 /** By the token's lifetime from now on: the clock of this machine may be wrong. */
 function usableMs(token: string): number {
-  const payload = token.split(".")[1] ?? "";
-  const { exp, iat } = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as { exp: number; iat: number };
+  const { exp, iat } = claims(token);
   const seconds = exp - iat;
   return (seconds - Math.min(60, seconds / 5)) * 1000;
+}
+
+function claims(token: string): { sub: string; exp: number; iat: number } {
+  const payload = token.split(".")[1] ?? "";
+  return JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as { sub: string; exp: number; iat: number };
 }
 
 export interface TaskApi {
@@ -71,84 +77,80 @@ export interface TaskApi {
   remove(id: number, keepalive?: boolean): Promise<void>;
 }
 
+interface Options {
+  query?: ListQuery;
+  body?: NewTask | TaskChange;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+  keepalive?: boolean;
+}
+
 /** Returns a client of this user's tasks. Its methods throw SignedOut, AccountChanged, Unreachable or Problem. */
 export function taskApi(userId: string, tokens: Tokens, baseUrl = location.origin): TaskApi {
-  const send = async (request: Request): Promise<Response> => {
-    // The one in force now: a token fetched meanwhile must not be discarded for the failure of this one.
-    const used = tokens.get();
-    request.headers.set("Authorization", `Bearer ${await used}`);
-    const response = await reach(fetch(request));
-    if (response.status === 401) tokens.discard(used);
-    return response;
-  };
-  const client = createClient<paths>({
-    baseUrl,
-    fetch: async (request) => {
-      request.headers.set("traceparent", traceparent());
-      const repeated = request.clone(); // a body can be read only once
-      let response = await send(request);
-      if (response.status === 401) response = await send(repeated);
-      if (response.status === 401) throw new SignedOut();
-      if (response.status === 403) throw new AccountChanged();
-      if (!response.ok) throw await problemOf(response);
+  /** Sends a request, and once more with the next token after a 401. */
+  const send = async (method: string, path: string, { query = {}, body, headers, signal, keepalive = false }: Options) => {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const request: RequestInit = {
+      method,
+      keepalive,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      ...(body && { body: JSON.stringify(body) }),
+    };
+    const attempt = async (): Promise<Response> => {
+      // The one in force now: a token fetched meanwhile must not be discarded for the failure of this one.
+      const used = tokens.get();
+      const token = await used;
+      const authorization = { Authorization: `Bearer ${token}`, traceparent: traceparent() };
+      const response = await fetch(address(path, query), {
+        ...request,
+        headers: { ...(body && { "Content-Type": "application/json" }), ...authorization, ...headers },
+      });
+      if (response.status === 401) tokens.discard(used);
+      if (response.status === 403 && claims(token).sub !== userId) throw new AccountChanged();
       return response;
-    },
-  });
-  const user = { user_id: userId };
-  const signal = (other?: AbortSignal) =>
-    other ? AbortSignal.any([other, AbortSignal.timeout(TIMEOUT_MS)]) : AbortSignal.timeout(TIMEOUT_MS);
+    };
+    let response = await attempt();
+    if (response.status === 401) response = await attempt();
+    if (response.status === 401) throw new SignedOut();
+    if (!response.ok) throw await problemOf(response);
+    // A proxy that compresses makes the tag weak (W/"v1"), which If-Match never matches.
+    const etag = (response.headers.get("ETag") ?? "").replace(/^W\//, "");
+    return { data: response.status === 204 ? undefined : ((await response.json()) as unknown), etag };
+  };
+  const address = (path: string, query: ListQuery): string => {
+    const pairs = Object.entries(query).flatMap(([name, value]) => [value].flat().map((each) => [name, String(each)]));
+    return `${baseUrl}${path.replace("{user_id}", encodeURIComponent(userId))}${pairs.length > 0 ? `?${new URLSearchParams(pairs)}` : ""}`;
+  };
+  const one = (id: number): string => TASK.replace("{task_id}", String(id));
   return {
-    async list(query, other) {
-      const { data } = await client.GET("/api/{user_id}/tasks", { params: { path: user, query }, signal: signal(other) });
-      return some(data);
+    async list(query, signal) {
+      return (await reach(send("GET", TASKS, { query, signal }))).data as TaskPage;
     },
     async get(id) {
-      const { data, response } = await client.GET("/api/{user_id}/tasks/{task_id}", {
-        params: { path: { ...user, task_id: id } },
-        signal: signal(),
-      });
-      // A proxy that compresses makes the tag weak (W/"v1"), which If-Match never matches.
-      return { task: some(data), etag: (response.headers.get("ETag") ?? "").replace(/^W\//, "") };
+      const { data, etag } = await reach(send("GET", one(id), {}));
+      return { task: data as Task, etag };
     },
     async create(body, idempotencyKey) {
-      const { data } = await client.POST("/api/{user_id}/tasks", {
-        params: { path: user, header: { "Idempotency-Key": idempotencyKey } },
-        body,
-        signal: signal(),
-      });
-      return some(data);
+      return (await reach(send("POST", TASKS, { body, headers: { "Idempotency-Key": idempotencyKey } }))).data as Task;
     },
-    async update(id, changes, etag) {
-      const { data } = await client.PATCH("/api/{user_id}/tasks/{task_id}", {
-        params: { path: { ...user, task_id: id }, header: etag ? { "If-Match": etag } : {} },
-        body: changes,
-        signal: signal(),
-      });
-      return some(data);
+    async update(id, body, etag) {
+      return (await reach(send("PATCH", one(id), { body, headers: etag ? { "If-Match": etag } : {} }))).data as Task;
     },
     async remove(id, keepalive = false) {
-      await client.DELETE("/api/{user_id}/tasks/{task_id}", {
-        params: { path: { ...user, task_id: id } },
-        keepalive,
-        signal: signal(),
-      });
+      await reach(send("DELETE", one(id), { keepalive }));
     },
   };
 }
 
-/** Turns the browser's errors of the network, and time-outs, into Unreachable. */
-export async function reach(response: Promise<Response>): Promise<Response> {
+/** Turns what the browser throws without a whole response into Unreachable: no connection, a broken one, a time-out, or a
+ * body that is no JSON, which something between page and server has sent. */
+export async function reach<T>(response: Promise<T>): Promise<T> {
   try {
     return await response;
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Unreachable();
+    const isBroken = error instanceof DOMException ? error.name !== "AbortError" : error instanceof TypeError || error instanceof SyntaxError;
+    throw isBroken ? new Unreachable() : error;
   }
-}
-
-function some<T>(data: T | undefined): T {
-  if (data === undefined) throw new Problem(502, "The response has no body");
-  return data;
 }
 
 /** W3C trace context of a new trace; the server decides whether it is recorded. */

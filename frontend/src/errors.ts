@@ -32,7 +32,8 @@ export class Problem extends Error {
   }
 }
 
-const RETRYABLE = new Set([408, 409, 429, 503, 504]);
+/** 502 is an ingress that does not reach its server. */
+const RETRYABLE = new Set([408, 409, 429, 502, 503, 504]);
 
 /** Whether the same request may succeed later. */
 export function isRetryable(error: unknown): boolean {
@@ -66,6 +67,7 @@ export function sentence(error: unknown): string {
   switch (error.status) {
     case 429:
       return `Too many attempts. Try again in ${error.retryAfterSeconds ?? 10} seconds.`;
+    case 502:
     case 503:
     case 504:
       return "The service is busy or being restarted.";
