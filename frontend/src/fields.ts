@@ -1,5 +1,6 @@
-/** Due date, priority and tags of a task, as people read and type them. */
-import type { Task } from "./api.ts";
+/** The fields of a task, as people read and type them. */
+import type { Task, TaskChange } from "./api.ts";
+import { Problem, sentence } from "./errors.ts";
 
 export type Priority = Task["priority"];
 
@@ -49,11 +50,79 @@ export function dueOf(date: string, time: string): string | null {
   return time ? new Date(`${date}T${time}`).toISOString().replace(".000Z", "Z") : date;
 }
 
-/** Returns the tags of a text such as "home, errands": trimmed, unique ignoring case, at most 20. */
+/** Returns the tags of a text such as "home, errands": trimmed, unique ignoring case. */
 export function tagsOf(text: string): string[] {
   const tags = new Map<string, string>();
-  for (const tag of text.split(",").map((each) => each.normalize("NFC").trim().replace(/^#/, ""))) {
-    if (tag && !tags.has(tag.toLowerCase())) tags.set(tag.toLowerCase(), tag.slice(0, 50));
+  for (const tag of text.split(",").map((each) => each.normalize("NFC").trim().replace(/^#\s*/, ""))) {
+    if (tag && !tags.has(tag.toLowerCase())) tags.set(tag.toLowerCase(), tag);
   }
-  return [...tags.values()].slice(0, 20);
+  return [...tags.values()];
+}
+
+/** What the fields of the editor contain. */
+export interface Text {
+  title: string;
+  description: string;
+  due: string;
+  time: string;
+  priority: Priority;
+  tags: string;
+}
+
+export const LABELS = {
+  title: "Title",
+  description: "Notes",
+  due: "Due",
+  time: "Time",
+  priority: "Priority",
+  tags: "Tags",
+} as const satisfies Record<keyof Text, string>;
+
+export function textOf(task: Task): Text {
+  const { date, time } = dueFields(task.due);
+  return {
+    // As the browser's fields contain them.
+    title: task.title.replace(/[\r\n]/g, ""),
+    description: (task.description ?? "").replace(/\r\n?/g, "\n"),
+    due: date,
+    time,
+    priority: task.priority,
+    tags: task.tags.join(", "),
+  };
+}
+
+/** Returns the fields that were edited. One that was not keeps what its text cannot express, such as the seconds of a due
+ * date or the comma in a tag. */
+export function changesOf(text: Text, before: Text): TaskChange {
+  const edited = (field: keyof Text): boolean => text[field] !== before[field];
+  return {
+    ...(edited("title") && { title: text.title.trim() }),
+    ...(edited("description") && { description: text.description.trim() || null }),
+    ...((edited("due") || edited("time")) && { due: dueOf(text.due, text.time) }),
+    ...(edited("priority") && { priority: text.priority }),
+    ...(edited("tags") && { tags: tagsOf(text.tags) }),
+  };
+}
+
+/** What is wrong with a task, by field; `other` belongs to none. */
+export type Problems = Partial<Record<keyof Text | "other", string>>;
+
+/** Returns what a rejection says of each field, from the JSON pointers of its errors. */
+export function problemsOf(error: unknown): Problems {
+  const problems: Problems = {};
+  if (error instanceof Problem) {
+    for (const { pointer, detail } of error.fields) {
+      const field = pointer.split("/")[2] ?? "";
+      if (!Object.hasOwn(LABELS, field)) continue;
+      const name = field as keyof Text;
+      problems[name] ??= `${LABELS[name]} ${detail.replace(/^(String|Value) /, "")}.`;
+    }
+  }
+  if (Object.keys(problems).length === 0) problems.other = sentence(error);
+  return problems;
+}
+
+/** Quotes a text of any direction: its characters do not reorder those around it (Unicode FSI and PDI). */
+export function quoted(text: string): string {
+  return `“\u2068${text}\u2069”`;
 }

@@ -1,6 +1,7 @@
 /** The list of tasks: every change shows at once, is sent in order, and is rolled back if it is rejected. */
 import { hex, type ListQuery, type NewTask, type Task, type TaskApi, type TaskChange } from "./api.ts";
 import { AccountChanged, isRetryable, Problem, SignedOut, sentence, Unreachable } from "./errors.ts";
+import { changesOf, type Problems, problemsOf, quoted, type Text, textOf } from "./fields.ts";
 import { Store } from "./store.ts";
 
 export const UNDO_MS = 6000;
@@ -21,6 +22,16 @@ export interface Conflict {
   theirs: Task;
 }
 
+/** An open editor. It is part of the task's state, so that what is typed outlives an expired session and a rejection. */
+export interface Editor {
+  /** The task before the edit. */
+  readonly opened: Task;
+  /** As typed until now. */
+  text: Text;
+  /** Why the last attempt was rejected. */
+  readonly problems: Problems | undefined;
+}
+
 /** sending: on its way. waiting: sent when the connection is back. failed: sent when the user asks. */
 export type RowState = "saved" | "sending" | "waiting" | "failed";
 
@@ -31,6 +42,7 @@ export interface Row {
   readonly state: RowState;
   readonly problem: string | undefined;
   readonly conflict: Conflict | undefined;
+  readonly editor: Editor | undefined;
   readonly version: number;
 }
 
@@ -43,6 +55,7 @@ interface Entry {
   state: RowState;
   problem: string | undefined;
   conflict: Conflict | undefined;
+  editor: Editor | undefined;
   hidden: boolean;
   /** Shown although the filter no longer matches: it has just been changed here. */
   kept: boolean;
@@ -71,7 +84,7 @@ export class TaskStore extends Store {
   failure: string | undefined;
   notice: Notice | undefined;
   query: ListQuery = {};
-  /** Text of a rejected new task, which returns to its field. */
+  /** What is typed into the field of new tasks. */
   draft = "";
 
   private entries: Entry[] = [];
@@ -102,7 +115,7 @@ export class TaskStore extends Store {
 
   /** Whether closing the page would lose something. */
   get hasUnsent(): boolean {
-    return this.entries.some((entry) => entry.operations.length > 0);
+    return this.entries.some((entry) => entry.operations.length > 0 || isUndecided(entry));
   }
 
   // Reading
@@ -118,7 +131,7 @@ export class TaskStore extends Store {
       if (tail.length === 0) this.cursor = cursor;
       const known = new Map(this.entries.map((entry) => [entry.base?.id, entry]));
       const fresh = tasks.map((task) => this.merge(known.get(task.id), task));
-      const unsent = this.entries.filter((entry) => (entry.operations.length > 0 || entry.hidden) && !fresh.includes(entry));
+      const unsent = this.entries.filter((entry) => (entry.operations.length > 0 || entry.hidden || isUndecided(entry)) && !fresh.includes(entry));
       this.entries = [...unsent, ...fresh, ...tail.filter((entry) => !fresh.includes(entry) && !unsent.includes(entry))];
     });
   }
@@ -159,6 +172,7 @@ export class TaskStore extends Store {
       if (this.fetching !== fetching || this.leaves(error)) return;
       this.failure = sentence(error);
       if (isRetryable(error)) {
+        this.failure += " Trying again …";
         const delay = retryDelay(error, this.reloads++);
         this.cancelReload = this.around.after(delay, () => void this.load());
       }
@@ -175,8 +189,12 @@ export class TaskStore extends Store {
   add(body: NewTask): void {
     const entry = newEntry(`new-${hex(8)}`, undefined);
     entry.kept = true;
-    entry.operations.push({ kind: "create", body, idempotencyKey: hex(16) });
     this.entries = [entry, ...this.entries];
+    this.create(entry, body);
+  }
+
+  private create(entry: Entry, body: NewTask): void {
+    entry.operations.push({ kind: "create", body, idempotencyKey: hex(16) });
     this.start(entry);
   }
 
@@ -213,7 +231,38 @@ export class TaskStore extends Store {
     const conflict = entry?.conflict;
     if (!entry || !conflict) return;
     if (winner === "mine") this.edit(key, conflict.mine, pick(conflict.theirs, conflict.mine));
-    else this.touch(entry, { conflict: undefined, base: conflict.theirs });
+    else this.touch(entry, { conflict: undefined });
+  }
+
+  /** Opens the editor of a task, if it is not open. */
+  open(key: string): void {
+    const entry = this.find(key);
+    if (!entry || entry.editor) return;
+    const opened = this.view(entry).task;
+    this.touch(entry, { editor: { opened, text: textOf(opened), problems: undefined } });
+  }
+
+  /** Closes the editor without saving. A task that was never accepted leaves with it. */
+  close(key: string): void {
+    const entry = this.find(key);
+    if (!entry) return;
+    this.touch(entry, { editor: undefined });
+    if (!entry.base && entry.operations.length === 0) this.drop(entry);
+  }
+
+  /** Closes the editor and saves what was edited. */
+  save(key: string): void {
+    const entry = this.find(key);
+    const editor = entry?.editor;
+    if (!entry || !editor) return;
+    const changes = changesOf(editor.text, textOf(editor.opened));
+    this.touch(entry, { editor: undefined });
+    if (!entry.base && entry.operations.length === 0) {
+      const { title, description, completed, priority, due, tags } = { ...editor.opened, ...defined(changes) };
+      this.create(entry, { title, description, completed, priority, due, tags });
+    } else if (fieldsOf(changes).length > 0) {
+      this.edit(key, changes, pick(editor.opened, changes));
+    }
   }
 
   /** Hides a task, and deletes it once it can no longer be undone. */
@@ -228,11 +277,11 @@ export class TaskStore extends Store {
     });
     this.deletions.set(entry, cancel);
     this.touch(entry);
-    this.say(`Deleted “${title}”`, () => {
+    this.say(`Deleted ${quoted(title)}`, () => {
       if (!this.deletions.delete(entry)) return;
       cancel();
       this.touch(entry, { hidden: false });
-      this.say(`Restored “${title}”`);
+      this.say(`Restored ${quoted(title)}`);
     });
   }
 
@@ -339,22 +388,31 @@ export class TaskStore extends Store {
       this.touch(entry, { state: "waiting" });
     } else if (isRetryable(error)) {
       const waits = error instanceof Unreachable && !this.around.isOnline();
-      entry.hidden = false;
+      if (operation.kind === "delete") entry.hidden = false;
       this.touch(entry, { state: waits ? "waiting" : "failed", problem: sentence(error) });
     } else if (error instanceof Problem && error.status === 404) {
       this.drop(entry);
-      this.say(`“${this.view(entry).task.title}” was deleted elsewhere.`);
+      this.say(`${quoted(this.view(entry).task.title)} was deleted elsewhere.`);
     } else {
+      const typed = this.view(entry).task;
       entry.operations.shift(); // rolls back: the row shows its base again
-      entry.hidden = false;
-      if (operation.kind === "create") {
-        this.draft = operation.body.title;
-        this.drop(entry);
-      }
+      if (operation.kind === "create") entry.operations = []; // part of `typed`
+      if (operation.kind === "delete") entry.hidden = false;
       this.touch(entry, { state: "saved" });
-      this.say(`Not saved: ${sentence(error)}`);
-      if (entry.operations.length > 0 && entry.base) this.start(entry);
+      const rest = this.view(entry).task;
+      if (operation.kind === "create") this.reopen(entry, typed, typed, error);
+      else if (operation.kind === "update" && operation.from) {
+        this.reopen(entry, { ...rest, ...defined(operation.from) }, { ...rest, ...defined(operation.changes) }, error);
+      } else this.say(`Not saved: ${sentence(error)}`);
+      if (entry.operations.length > 0) this.start(entry);
     }
+  }
+
+  /** Returns what was typed to the editor, with what is wrong beside its field. */
+  private reopen(entry: Entry, opened: Task, typed: Task, error: unknown): void {
+    const problems = problemsOf(error);
+    this.touch(entry, { editor: { opened, text: entry.editor?.text ?? textOf(typed), problems } });
+    this.say(problems.other ? `Not saved: ${problems.other}` : "Not saved. What to correct is marked.");
   }
 
   private delete(entry: Entry): void {
@@ -398,7 +456,7 @@ export class TaskStore extends Store {
   }
 
   private isShown(entry: Entry): boolean {
-    if (entry.kept || entry.conflict || entry.state === "failed" || !this.query.status || this.query.status === "all") return true;
+    if (entry.kept || entry.conflict || entry.editor || entry.state === "failed" || !this.query.status || this.query.status === "all") return true;
     return this.view(entry).task.completed === (this.query.status === "completed");
   }
 
@@ -411,8 +469,8 @@ export class TaskStore extends Store {
       if (operation.kind === "create") task = { ...task, ...defined(operation.body) };
       else if (operation.kind === "update") task = { ...task, ...defined(operation.changes) };
     }
-    const { key, state, problem, conflict, version } = entry;
-    const row: Row = { key, task, state, problem, conflict, version };
+    const { key, state, problem, conflict, editor, version } = entry;
+    const row: Row = { key, task, state, problem, conflict, editor, version };
     this.views.set(entry, row);
     return row;
   }
@@ -426,7 +484,12 @@ class Conflicting extends Error {
 }
 
 function newEntry(key: string, base: Task | undefined): Entry {
-  return { key, base, operations: [], state: "saved", problem: undefined, conflict: undefined, hidden: false, kept: false, running: false, version: 0 };
+  return { key, base, operations: [], state: "saved", problem: undefined, conflict: undefined, editor: undefined, hidden: false, kept: false, running: false, version: 0 };
+}
+
+/** Whether something was typed that is neither saved nor given up. */
+function isUndecided({ conflict, editor }: Entry): boolean {
+  return conflict !== undefined || (editor !== undefined && (editor.problems !== undefined || !isSame(editor.text, textOf(editor.opened))));
 }
 
 function fieldsOf(changes: TaskChange): (keyof TaskChange)[] {

@@ -35,7 +35,7 @@ export function readView(query: URLSearchParams): View {
     status: Object.hasOwn(STATUSES, status) ? (status as Status) : "all",
     search: (query.get("q") ?? "").slice(0, 200),
     sort: Object.hasOwn(SORTS, sort) ? (sort as SortName) : "newest",
-    tag: (query.get("tag") ?? "").slice(0, 50),
+    tag: (query.get("tag") ?? "").trim().slice(0, 50),
     priority: Object.hasOwn(PRIORITIES, priority) ? (priority as Priority) : undefined,
   };
 }

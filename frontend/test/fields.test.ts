@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dueFields, dueOf, dueText, tagsOf } from "../src/fields.ts";
+import { Problem, Unreachable } from "../src/errors.ts";
+import { dueFields, dueOf, dueText, problemsOf, quoted, tagsOf } from "../src/fields.ts";
 
 const now = new Date("2026-11-26T15:00:00");
 
@@ -36,5 +37,29 @@ test("a date stays a date, and no date is null", () => {
 
 test("tags are trimmed and unique ignoring case, in their order", () => {
   assert.deepEqual(tagsOf(" home, #Errands,HOME ,, two words "), ["home", "Errands", "two words"]);
-  assert.equal(tagsOf(Array.from({ length: 30 }, (_, index) => `t${index}`).join(",")).length, 20);
+});
+
+test("too many or too long tags are left to the service, which says so", () => {
+  assert.equal(tagsOf(Array.from({ length: 30 }, (_, index) => `t${index}`).join(",")).length, 30);
+  assert.equal(tagsOf("x".repeat(60))[0]?.length, 60);
+});
+
+test("each error is the one of its field", () => {
+  const errors = [
+    { pointer: "/body/tags/3", detail: "must have 1 to 50 characters" },
+    { pointer: "/body/tags/4", detail: "must have 1 to 50 characters" },
+    { pointer: "/body/due", detail: "must exist" },
+    { pointer: "/body/constructor", detail: "is not known" },
+    { pointer: "", detail: "is odd" },
+  ];
+  assert.deepEqual(problemsOf(new Problem(422, "Invalid", errors)), { tags: "Tags must have 1 to 50 characters.", due: "Due must exist." });
+});
+
+test("what belongs to no field is one sentence", () => {
+  assert.deepEqual(problemsOf(new Problem(415, "Unsupported Media Type")), { other: "Unsupported Media Type." });
+  assert.match(problemsOf(new Unreachable()).other ?? "", /cannot be reached/);
+});
+
+test("a quoted text cannot reorder its surroundings", () => {
+  assert.equal(quoted("\u202Eabc"), "“\u2068\u202Eabc\u2069”");
 });

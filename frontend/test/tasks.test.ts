@@ -1,144 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ListQuery, NewTask, Task, TaskApi, TaskChange } from "../src/api.ts";
 import { Problem, SignedOut, Unreachable } from "../src/errors.ts";
-import { type Surroundings, TaskStore, UNDO_MS } from "../src/tasks.ts";
-
-/** A service in memory, with the versions and keys of the real one; `fail` makes the next requests fail. */
-class Service implements TaskApi {
-  readonly tasks = new Map<number, Task & { version: number }>();
-  readonly sent: string[] = [];
-  readonly failures: unknown[] = [];
-  /** Runs after a request has had its effect: a response that gets lost. */
-  readonly lost: unknown[] = [];
-  private readonly keys = new Map<string, Task>();
-
-  seed(...titles: string[]): void {
-    for (const title of titles) this.insert({ title });
-  }
-
-  async list(query: ListQuery): Promise<{ tasks: Task[]; count: number; next_cursor: string | null }> {
-    this.request(`list ${JSON.stringify(query)}`);
-    const all = [...this.tasks.values()].reverse().filter((task) => query.status !== "pending" || !task.completed);
-    const start = Number(query.cursor ?? 0);
-    const end = start + (query.limit ?? 50);
-    const tasks = all.slice(start, end).map(({ version: _, ...task }) => task);
-    return { tasks, count: tasks.length, next_cursor: end < all.length ? String(end) : null };
-  }
-
-  async get(id: number): Promise<{ task: Task; etag: string }> {
-    this.request(`get ${id}`);
-    const { version, ...task } = this.existing(id);
-    return { task, etag: `"v${version}"` };
-  }
-
-  async create(body: NewTask, key: string): Promise<Task> {
-    this.request(`create ${body.title}`);
-    const task = this.keys.get(key) ?? this.insert(body);
-    this.keys.set(key, task);
-    this.lose();
-    return task;
-  }
-
-  async update(id: number, changes: TaskChange, etag?: string): Promise<Task> {
-    this.request(`update ${id} ${JSON.stringify(changes)}`);
-    const task = this.existing(id);
-    if (etag && etag !== `"v${task.version}"`) throw new Problem(412, "Precondition Failed");
-    Object.assign(task, changes, { version: task.version + 1 });
-    this.lose();
-    const { version: _, ...rest } = task;
-    return rest;
-  }
-
-  async remove(id: number): Promise<void> {
-    this.request(`remove ${id}`);
-    this.existing(id);
-    this.tasks.delete(id);
-    this.lose();
-  }
-
-  /** As another client does it. */
-  change(id: number, changes: TaskChange): void {
-    const task = this.existing(id);
-    Object.assign(task, changes, { version: task.version + 1 });
-  }
-
-  private insert(body: NewTask): Task {
-    const id = this.tasks.size + 1;
-    const now = "2026-11-26T10:00:00Z";
-    const task: Task = { id, user_id: "ada", title: body.title, description: null, completed: false, priority: "none", due: null, tags: [], created_at: now, updated_at: now };
-    this.tasks.set(id, { ...task, version: 1 });
-    return task;
-  }
-
-  private existing(id: number): Task & { version: number } {
-    const task = this.tasks.get(id);
-    if (!task) throw new Problem(404, "Not Found");
-    return task;
-  }
-
-  private request(what: string): void {
-    this.sent.push(what);
-    const failure = this.failures.shift();
-    if (failure) throw failure;
-  }
-
-  private lose(): void {
-    const failure = this.lost.shift();
-    if (failure) throw failure;
-  }
-}
-
-/** Timers that run when the test advances the time. */
-class World implements Surroundings {
-  online = true;
-  time = 0;
-  signOuts = 0;
-  private timers: { at: number; action: () => void }[] = [];
-
-  isOnline = () => this.online;
-  now = () => this.time;
-  signedOut = () => void this.signOuts++;
-  accountChanged = () => {};
-  after = (milliseconds: number, action: () => void) => {
-    const timer = { at: this.time + milliseconds, action };
-    this.timers.push(timer);
-    return () => void (this.timers = this.timers.filter((each) => each !== timer));
-  };
-
-  async advance(milliseconds: number): Promise<void> {
-    const end = this.time + milliseconds;
-    for (;;) {
-      await settle();
-      const next = this.timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
-      if (!next) break;
-      this.timers = this.timers.filter((timer) => timer !== next);
-      this.time = next.at;
-      next.action();
-    }
-    this.time = end;
-  }
-}
-
-/** Lets all promises that can settle do so. */
-function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-async function open(...titles: string[]) {
-  const service = new Service();
-  service.seed(...titles);
-  const world = new World();
-  const store = new TaskStore(service, "ada", world);
-  await store.load({});
-  service.sent.length = 0;
-  const row = (title: string) => {
-    const found = store.rows.find((each) => each.task.title === title);
-    assert.ok(found, `${title} is not in ${store.rows.map((each) => each.task.title)}`);
-    return found;
-  };
-  return { service, world, store, row, titles: () => store.rows.map((each) => each.task.title) };
-}
+import { UNDO_MS } from "../src/tasks.ts";
+import { open, settle } from "./fakes.ts";
 
 test("a new task shows before the response", async () => {
   const { store, row, titles } = await open("old");
@@ -180,16 +44,6 @@ test("Retry-After is obeyed", async () => {
   assert.equal(service.sent.length, 1);
   await world.advance(1);
   assert.equal(service.sent.length, 2);
-});
-
-test("a rejected create leaves, says why, and returns its text to the field", async () => {
-  const { service, store, titles } = await open();
-  service.failures.push(new Problem(422, "Invalid", [{ pointer: "/body/title", detail: "Too long." }]));
-  store.add({ title: "bad" });
-  await settle();
-  assert.deepEqual(titles(), []);
-  assert.equal(store.notice?.text, "Not saved: Too long.");
-  assert.equal(store.draft, "bad");
 });
 
 test("a rejected change is rolled back", async () => {
@@ -416,4 +270,44 @@ test("an unchanged row keeps its identity, so that it is not rendered again", as
   store.set(row("a").key, { completed: true });
   await settle();
   assert.equal(row("b"), before);
+});
+
+test("a list that is 30 s old is loaded again when the page is visible again", async () => {
+  const { service, world, store } = await open("a");
+  await world.advance(30_000);
+  await store.resume();
+  assert.deepEqual(service.sent, []);
+  await world.advance(1);
+  await store.resume();
+  assert.deepEqual(service.sent, ['list {"limit":50}']);
+});
+
+test("a newer list aborts the older one, whose response is ignored", async () => {
+  const { service, store, titles } = await open("a");
+  const list = service.list.bind(service);
+  const signals: (AbortSignal | undefined)[] = [];
+  const held: (() => void)[] = [];
+  service.list = async (query, signal) => {
+    signals.push(signal);
+    const page = await list(query);
+    await new Promise<void>((resolve) => held.push(resolve));
+    return query.search ? { ...page, tasks: [] } : page;
+  };
+  void store.load({ search: "old" });
+  void store.load({});
+  await settle();
+  assert.deepEqual(signals.map((signal) => signal?.aborted), [true, false]);
+  for (const release of held.reverse()) release();
+  await settle();
+  assert.deepEqual(titles(), ["a"]);
+});
+
+test("only what is asked for again says so", async () => {
+  const { service, store } = await open("a");
+  service.failures.push(new Problem(422, "Unprocessable Content"));
+  await store.load();
+  assert.equal(store.failure, "Unprocessable Content.");
+  service.failures.push(new Problem(503, "Busy"));
+  await store.load();
+  assert.match(store.failure ?? "", /Trying again/);
 });

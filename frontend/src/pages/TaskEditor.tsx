@@ -1,85 +1,123 @@
 /** The fields of a task, in its row. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Task, TaskChange } from "../api.ts";
-import { dueFields, dueOf, PRIORITIES, type Priority, tagsOf } from "../fields.ts";
-import { isSame, pick } from "../tasks.ts";
+import { LABELS, PRIORITIES, type Text } from "../fields.ts";
+import type { Editor } from "../tasks.ts";
 
 interface Props {
-  task: Task;
-  /** Closes the editor, with what has changed and the values before. */
-  close: (changes?: TaskChange, from?: TaskChange) => void;
+  /** Unique among the editors of the page. */
+  id: string;
+  editor: Editor;
+  save: () => void;
+  close: () => void;
 }
 
-export function TaskEditor({ task, close }: Props) {
-  const opened = useRef(task).current;
-  const { date, time } = dueFields(opened.due);
+export function TaskEditor({ id, editor, save, close }: Props) {
+  const typed = useRef(editor.text).current;
   const form = useRef<HTMLFormElement>(null);
+  const { problems } = editor;
   useEffect(() => {
-    const title = form.current?.elements.namedItem("title") as HTMLInputElement | null;
-    title?.focus();
-    title?.setSelectionRange(title.value.length, title.value.length);
-  }, []);
-  const save = (event: Event) => {
-    event.preventDefault();
-    const fields = new FormData(form.current ?? undefined);
-    const title = String(fields.get("title")).trim();
-    const description = String(fields.get("description")).trim().replaceAll("\r\n", "\n") || null;
-    if (!title) return;
-    const values: Required<Omit<TaskChange, "completed">> = {
-      title,
-      description,
-      due: dueOf(String(fields.get("due")), String(fields.get("time"))),
-      priority: String(fields.get("priority")) as Priority,
-      tags: tagsOf(String(fields.get("tags"))),
-    };
-    const changed = Object.entries(values).filter(([field, value]) => !isSame(value, opened[field as keyof Task]));
-    const changes = Object.fromEntries(changed) as TaskChange;
-    const from = pick(opened, changes);
-    if (changed.length > 0) close(changes, from);
-    else close();
-  };
+    const title = control(form.current, "title");
+    if (!problems) {
+      title?.focus();
+      title?.setSelectionRange(title.value.length, title.value.length);
+    } else if (!isTyping(form.current)) {
+      (form.current?.querySelector<HTMLElement>("[aria-invalid]") ?? title)?.focus();
+    }
+  }, [problems]);
+  const field = (name: keyof Text) => ({
+    id: `${id}-${name}`,
+    name,
+    ...(problems?.[name] && { "aria-invalid": true, "aria-describedby": `${id}-${name}-problem` }),
+  });
+  const around = (name: keyof Text) => ({ id: `${id}-${name}`, label: LABELS[name], problem: problems?.[name] });
   return (
     <form
       class="editor"
       ref={form}
-      onSubmit={save}
+      onInput={(event) => {
+        editor.text = read(event.currentTarget);
+        const due = control(event.currentTarget, "due");
+        if (due) due.required = editor.text.time !== ""; // a time alone is no date
+      }}
+      onSubmit={(event) => {
+        event.preventDefault();
+        save();
+      }}
       onKeyDown={(event) => {
         if (event.key === "Escape") close();
-        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save(event);
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.requestSubmit();
       }}
     >
-      <label class="sr-only" for="title">Title</label>
-      <input id="title" name="title" defaultValue={task.title} required maxLength={200} dir="auto" autocomplete="off" />
-      <label class="sr-only" for="description">Notes</label>
-      <textarea id="description" name="description" rows={3} maxLength={10000} dir="auto" placeholder="Notes">
-        {task.description ?? ""}
-      </textarea>
+      {problems?.other && <p class="problem">{problems.other}</p>}
+      <Labelled {...around("title")} hidden>
+        <input {...field("title")} defaultValue={typed.title} required dir="auto" autocomplete="off" />
+      </Labelled>
+      <Labelled {...around("description")} hidden>
+        <textarea {...field("description")} rows={3} dir="auto" placeholder="Notes" defaultValue={typed.description} />
+      </Labelled>
       <div class="fields">
-        <label>
-          Due
-          <input name="due" type="date" defaultValue={date} min="1970-01-01" max="9999-12-31" />
-        </label>
-        <label>
-          Time
-          <input name="time" type="time" defaultValue={time} />
-        </label>
-        <label>
-          Priority
-          <select name="priority" defaultValue={task.priority}>
+        <Labelled {...around("due")}>
+          <input {...field("due")} type="date" defaultValue={typed.due} min="1970-01-01" max="9999-12-31" />
+        </Labelled>
+        <Labelled {...around("time")}>
+          <input {...field("time")} type="time" defaultValue={typed.time} />
+        </Labelled>
+        <Labelled {...around("priority")}>
+          <select {...field("priority")}>
             {Object.entries(PRIORITIES).map(([value, label]) => (
-              <option value={value}>{label}</option>
+              <option value={value} selected={value === typed.priority}>{label}</option>
             ))}
           </select>
-        </label>
-        <label class="wide">
-          Tags
-          <input name="tags" defaultValue={task.tags.join(", ")} placeholder="home, errands" autocomplete="off" />
-        </label>
+        </Labelled>
       </div>
+      <Labelled {...around("tags")}>
+        <input {...field("tags")} defaultValue={typed.tags} dir="auto" placeholder="home, errands" autocomplete="off" />
+      </Labelled>
       <div class="actions">
         <button type="submit" class="button primary">Save</button>
-        <button type="button" class="button" onClick={() => close()}>Cancel</button>
+        <button type="button" class="button" onClick={close}>Cancel</button>
       </div>
     </form>
   );
+}
+
+interface LabelledProps {
+  id: string;
+  label: string;
+  problem: string | undefined;
+  /** Whether only assistive technology gets the label. */
+  hidden?: boolean;
+  children: ComponentChildren;
+}
+
+function Labelled({ id, label, problem, hidden, children }: LabelledProps) {
+  return (
+    <div>
+      <label for={id} class={hidden ? "sr-only" : "hint"}>
+        {label}
+      </label>
+      {children}
+      {problem && (
+        <p class="problem" id={`${id}-problem`}>
+          {problem}
+        </p>
+      )}
+    </div>
+  );
+}
+
+function control(form: HTMLFormElement | null, name: keyof Text): HTMLInputElement | null {
+  return (form?.elements.namedItem(name) ?? null) as HTMLInputElement | null;
+}
+
+function read(form: HTMLFormElement): Text {
+  const text = Object.fromEntries(new FormData(form)) as unknown as Text;
+  return { ...text, description: text.description.replaceAll("\r\n", "\n") };
+}
+
+/** Whether someone types into a field outside of this form, which must keep the focus. */
+function isTyping(form: HTMLFormElement | null): boolean {
+  const focused = document.activeElement;
+  return !!focused?.matches("input:not([type=checkbox]), textarea") && !form?.contains(focused) && (focused as HTMLInputElement).value !== "";
 }

@@ -1,7 +1,7 @@
 /** The list: add, filter, search, sort, undo. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { router } from "../router.ts";
-import { PRIORITIES } from "../fields.ts";
+import { PRIORITIES, quoted } from "../fields.ts";
 import type { User } from "../session.ts";
 import { useStore } from "../store.ts";
 import type { TaskStore } from "../tasks.ts";
@@ -13,16 +13,14 @@ import { focusRow, useShortcuts } from "./shortcuts.ts";
 import { TaskRow } from "./TaskRow.tsx";
 
 const SEARCH_PAUSE_MS = 200;
-const TITLE_MAX_LENGTH = 200;
 
 export function TaskList({ store, user }: { store: TaskStore; user: User }) {
   useStore(store);
   const view = readView(useStore(router).query);
   const online = useOnline(store);
-  const [editing, setEditing] = useState<string>();
   useTitle("Tasks");
   useEffect(() => void store.load(listQuery(view)), [store, viewUrl(view)]);
-  useShortcuts(store, setEditing);
+  useShortcuts(store);
   const show = (change: Partial<View>, replace = false) => router.go(viewUrl({ ...view, ...change }), replace);
   const rows = store.rows;
   return (
@@ -65,7 +63,7 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
         )}
         <ul class="tasks" aria-label="Tasks" aria-busy={store.loading}>
           {rows.map((row) => (
-            <TaskRow key={row.key} row={row} store={store} editing={editing === row.key} edit={setEditing} show={show} />
+            <TaskRow key={row.key} row={row} store={store} show={show} />
           ))}
         </ul>
         {rows.length === 0 && store.loaded && !store.loading && <Empty view={view} show={show} />}
@@ -81,10 +79,6 @@ function AddTask({ store, view }: { store: TaskStore; view: View }) {
   const [title, setTitle] = useState(store.draft);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus({ preventScroll: true }), []);
-  useEffect(() => {
-    // A rejected title returns, unless another one is being typed.
-    if (store.draft && !title) setTitle(store.draft);
-  }, [store.draft]);
   const submit = (event: Event) => {
     event.preventDefault();
     if (!title.trim()) return field.current?.focus();
@@ -108,7 +102,6 @@ function AddTask({ store, view }: { store: TaskStore; view: View }) {
           setTitle(event.currentTarget.value);
         }}
         placeholder="What needs doing?"
-        maxLength={TITLE_MAX_LENGTH}
         autocomplete="off"
         enterkeyhint="done"
       />
@@ -163,7 +156,7 @@ function Toolbar({ view, show }: { view: View; show: (change: Partial<View>, rep
 function Banner({ store, online }: { store: TaskStore; online: boolean }) {
   const text = !online
     ? "You are offline. You can read and add tasks; they are sent when the connection is back."
-    : store.failure && `${store.failure} Trying again …`;
+    : store.failure;
   return (
     <div role="status">
       {text && (
@@ -183,7 +176,7 @@ function Banner({ store, online }: { store: TaskStore; online: boolean }) {
 function Empty({ view, show }: { view: View; show: (change: Partial<View>) => void }) {
   const isFiltered = view.search || view.tag || view.priority;
   const [title, text] = isFiltered
-    ? ["Nothing found", view.search ? `No task contains “${view.search}”.` : "No task has this tag or priority."]
+    ? ["Nothing found", view.search ? `No task contains ${quoted(view.search)}.` : "No task has this tag or priority."]
     : view.status === "completed"
       ? ["Nothing done yet", "Tasks that you complete are listed here."]
       : view.status === "pending"
@@ -218,10 +211,12 @@ function More({ store, count }: { store: TaskStore; count: number }) {
   useEffect(() => {
     const element = button.current;
     if (!element) return;
-    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && void store.more(), { rootMargin: "600px" });
+    // Several entries are those of several frames: the last one is how it is now.
+    const load: IntersectionObserverCallback = (entries) => entries.at(-1)?.isIntersecting && !store.failure && void store.more();
+    const observer = new IntersectionObserver(load, { rootMargin: "600px" });
     observer.observe(element);
     return () => observer.disconnect();
-  }, [store, count]); // observed again after each page: it may still be in view
+  }, [store, count, store.loading]); // observed again after each response: it may still be in view
   return (
     <button type="button" class="button more" ref={button} onClick={() => void store.more()}>
       {store.loading ? "Loading …" : "More tasks"}

@@ -1,6 +1,6 @@
 /** One task of the list, and its editor in place. */
 import { Component } from "preact";
-import type { Task, TaskChange } from "../api.ts";
+import type { Task } from "../api.ts";
 import { dueText, PRIORITIES } from "../fields.ts";
 import type { Row, TaskStore } from "../tasks.ts";
 import type { View } from "../view.ts";
@@ -11,8 +11,6 @@ import { TaskEditor } from "./TaskEditor.tsx";
 interface Props {
   row: Row;
   store: TaskStore;
-  editing: boolean;
-  edit: (key: string | undefined) => void;
   show: (change: Partial<View>) => void;
 }
 
@@ -23,7 +21,7 @@ export class TaskRow extends Component<Props, { broken: boolean }> {
   override state = { broken: false };
 
   override shouldComponentUpdate(next: Props, state: { broken: boolean }): boolean {
-    return next.row !== this.props.row || next.editing !== this.props.editing || state.broken !== this.state.broken;
+    return next.row !== this.props.row || state.broken !== this.state.broken;
   }
 
   override componentDidCatch(): void {
@@ -35,11 +33,14 @@ export class TaskRow extends Component<Props, { broken: boolean }> {
   }
 }
 
-function Content({ row, store, editing, edit, show }: Props) {
-  const { task, key } = row;
-  const close = (changes?: TaskChange, from?: TaskChange) => {
-    edit(undefined);
-    if (changes && from) store.edit(key, changes, from);
+function Content({ row, store, show }: Props) {
+  const { task, key, editor } = row;
+  const save = () => {
+    store.save(key);
+    focusRow(key);
+  };
+  const close = () => {
+    store.close(key);
     focusRow(key);
   };
   return (
@@ -50,18 +51,18 @@ function Content({ row, store, editing, edit, show }: Props) {
         checked={task.completed}
         onChange={(event) => store.set(key, { completed: event.currentTarget.checked })}
       />
-      {editing ? (
-        <TaskEditor task={task} close={close} />
+      {editor ? (
+        <TaskEditor id={key} editor={editor} save={save} close={close} />
       ) : (
         <>
-          <button type="button" class="title" dir="auto" onClick={() => edit(key)}>
+          <button type="button" class="title" dir="auto" onClick={() => store.open(key)}>
             {task.title}
             {task.description && <small dir="auto">{task.description.split("\n")[0]}</small>}
           </button>
           <button type="button" class="delete" aria-label={`Delete ${task.title}`} onClick={() => remove(store, key)} />
         </>
       )}
-      {!editing && <Details task={task} show={show} />}
+      {!editor && <Details task={task} show={show} />}
       {row.conflict && <ConflictPanel conflict={row.conflict} resolve={(winner) => store.resolve(key, winner)} />}
       {row.state !== "saved" && (
         <p class="state">
@@ -99,7 +100,7 @@ function Details({ task, show }: { task: Task; show: Props["show"] }) {
         </button>
       )}
       {tags.map((tag) => (
-        <button type="button" onClick={() => show({ tag })}>
+        <button type="button" dir="auto" onClick={() => show({ tag })}>
           #{tag}
         </button>
       ))}

@@ -49,13 +49,13 @@ function keyOf(element: Element | null): string | undefined {
   return element?.closest<HTMLElement>("[data-key]")?.dataset["key"];
 }
 
-export function useShortcuts(store: TaskStore, edit: (key: string) => void): void {
+export function useShortcuts(store: TaskStore): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const target = event.target as Element;
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
       if (target.matches("input:not([type=checkbox]), textarea, select") || !shortcutsEnabled()) return;
-      if (act(event.key, keyOf(target), store, edit)) event.preventDefault();
+      if (act(event.key, keyOf(target), store)) event.preventDefault();
     };
     document.addEventListener("keydown", onKeyDown);
     return () => document.removeEventListener("keydown", onKeyDown);
@@ -63,7 +63,7 @@ export function useShortcuts(store: TaskStore, edit: (key: string) => void): voi
 }
 
 /** Returns whether the key has a meaning here. */
-function act(key: string, current: string | undefined, store: TaskStore, edit: (key: string) => void): boolean {
+function act(key: string, current: string | undefined, store: TaskStore): boolean {
   const rows = store.rows;
   const index = rows.findIndex((row) => row.key === current);
   const row = rows[index];
@@ -93,7 +93,7 @@ function act(key: string, current: string | undefined, store: TaskStore, edit: (
       store.set(row.key, { completed: !row.task.completed });
       return true;
     case "e":
-      edit(row.key);
+      store.open(row.key);
       return true;
     case "Delete":
       remove(store, row.key);
