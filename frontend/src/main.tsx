@@ -1,8 +1,9 @@
 /** Selects the page and keeps the store of the user who is signed in. */
-import { render } from "preact";
+import { type ComponentChildren, render } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { taskApi } from "./api.ts";
 import { Account } from "./pages/Account.tsx";
+import { Guarded } from "./pages/Guarded.ts";
 import { ForgotPassword, ResetPassword } from "./pages/Password.tsx";
 import { SignIn, SignUp } from "./pages/SignIn.tsx";
 import { TaskList } from "./pages/TaskList.tsx";
@@ -94,5 +95,27 @@ function Unavailable() {
   );
 }
 
+class Root extends Guarded<{ children: ComponentChildren }> {
+  override render({ children }: { children: ComponentChildren }) {
+    if (!this.state.broken) return children;
+    return (
+      <Frame title="Something went wrong">
+        <p>This page has an error. What was saved is not affected.</p>
+        <p>
+          <a class="button primary" href="/">
+            Reload
+          </a>
+        </p>
+      </Frame>
+    );
+  }
+}
+
 const root = document.getElementById("app");
-if (root) render(<App />, root);
+if (root)
+  render(
+    <Root>
+      <App />
+    </Root>,
+    root,
+  );

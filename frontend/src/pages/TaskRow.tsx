@@ -1,10 +1,10 @@
 /** One task of the list, and its editor in place. */
-import { Component } from "preact";
 import type { Task } from "../api.ts";
 import { dueText, PRIORITIES } from "../fields.ts";
 import type { Row, TaskStore } from "../tasks.ts";
 import type { View } from "../view.ts";
 import { ConflictPanel } from "./ConflictPanel.tsx";
+import { Guarded } from "./Guarded.ts";
 import { focusRow, remove } from "./shortcuts.ts";
 import { TaskEditor } from "./TaskEditor.tsx";
 
@@ -17,15 +17,9 @@ interface Props {
 const STATES = { saved: "", sending: "Saving …", waiting: "Sent when you are online", failed: "Not saved" } as const;
 
 /** Rendered again only when its own row changes: a list has hundreds. A row that cannot be shown leaves the others alone. */
-export class TaskRow extends Component<Props, { broken: boolean }> {
-  override state = { broken: false };
-
+export class TaskRow extends Guarded<Props> {
   override shouldComponentUpdate(next: Props, state: { broken: boolean }): boolean {
     return next.row !== this.props.row || state.broken !== this.state.broken;
-  }
-
-  override componentDidCatch(): void {
-    this.setState({ broken: true });
   }
 
   override render(props: Props) {
