@@ -1,6 +1,6 @@
 /** Forms of accounts: labelled fields, one message, one button. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem, sentence } from "../errors.ts";
 
 export const PASSWORD_MIN_LENGTH = 12;
@@ -79,7 +79,7 @@ export function Field({ label, name, type = "text", hint, focus, value, ...rest 
   const [shown, setShown] = useState(false);
   const hintId = `${name}-hint`;
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (focus) input.current?.focus();
   }, []);
   return (

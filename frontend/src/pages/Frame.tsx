@@ -1,15 +1,22 @@
 /** The frame of all pages but the list: the mark, a heading, a card. */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { router } from "../router.ts";
 
 export function Frame({ title, children, back }: { title: string; children: ComponentChildren; back?: boolean }) {
   useTitle(title);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    // A screen reader reads the new page from here, unless a field has the focus.
+    if (document.activeElement === document.body) heading.current?.focus();
+  }, [title]);
   return (
     <div class="frame">
       <header>{back ? <Link href="/" class="back">Your tasks</Link> : <Mark />}</header>
       <main>
-        <h1>{title}</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          {title}
+        </h1>
         {children}
       </main>
     </div>

@@ -1,6 +1,6 @@
 /** The fields of a task, in its row. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { LABELS, PRIORITIES, type Text } from "../fields.ts";
 import type { Editor } from "../tasks.ts";
 
@@ -16,7 +16,8 @@ export function TaskEditor({ id, editor, save, close }: Props) {
   const typed = useRef(editor.text).current;
   const form = useRef<HTMLFormElement>(null);
   const { problems } = editor;
-  useEffect(() => {
+  // Before the next key: it may be typed already.
+  useLayoutEffect(() => {
     const title = control(form.current, "title");
     if (!problems) {
       title?.focus();

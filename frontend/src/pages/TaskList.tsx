@@ -1,5 +1,5 @@
 /** The list: add, filter, search, sort, undo. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { router } from "../router.ts";
 import { PRIORITIES, quoted } from "../fields.ts";
 import type { User } from "../session.ts";
@@ -78,7 +78,7 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
 function AddTask({ store, view }: { store: TaskStore; view: View }) {
   const [title, setTitle] = useState(store.draft);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => field.current?.focus({ preventScroll: true }), []);
   const submit = (event: Event) => {
     event.preventDefault();
     if (!title.trim()) return field.current?.focus();
