@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, Playwright, async_playwright, expect
 
 from deploy.render_page import ARGUMENTS
 from tests.browser.person import Person
@@ -27,29 +27,52 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
 
 
-@pytest.fixture(scope="session")
-async def chromium(anyio_backend: str) -> AsyncIterator[Browser]:  # noqa: ARG001 - its scope
+def chromium_program() -> str:
+    """Return the path of Chromium; without it the test is skipped, or fails where nothing may be skipped."""
     program = shutil.which("chromium")
-    if program is None:
-        reason = "Chromium is not installed"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    if program is not None:
+        return program
+    reason = "Chromium is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+async def playwright(anyio_backend: str) -> AsyncIterator[Playwright]:  # noqa: ARG001 - its scope
     expect.set_options(timeout=scaled(5) * 1000)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    browser = await playwright.chromium.launch(executable_path=chromium_program(), args=ARGUMENTS)
+    yield browser
+    await browser.close()
 
 
 @contextlib.asynccontextmanager
-async def running_stack(database_url: str, **settings: Any) -> AsyncIterator[Stack]:
-    """Serve the page and the service on this database, behind one origin."""
+async def running_stack(
+    database_url: str, *, service_options: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Stack]:
+    """Serve the page and the service on this database, behind one origin.
+
+    Args:
+        database_url: Of both.
+        service_options: Settings of the service.
+        settings: Environment variables of the frontend.
+    """
     port = free_port()
     verified = service_settings(
-        database_url, better_auth_secret=None, better_auth_url=f"http://127.0.0.1:{port}"
+        database_url,
+        better_auth_secret=None,
+        better_auth_url=f"http://127.0.0.1:{port}",
+        **(service_options or {}),
     )
     async with (
         running_service(verified) as service,
-        running_frontend(database_url, port=port, API_URL=service.url, **settings) as frontend,
+        running_frontend(database_url, port=port, **({"API_URL": service.url} | settings)) as frontend,
     ):
         yield frontend, service
 

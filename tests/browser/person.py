@@ -1,6 +1,7 @@
 """A person with a browser: what they see and do, by roles and labels."""
 
 import itertools
+import json
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -85,7 +86,13 @@ class Person:
             self.problems.append(f"request to another host: {url}")
 
     async def close(self) -> list[str]:
-        """Close the browser, and return what it has reported."""
+        """Close the browser, and return what it has reported, and what JavaScript could read of the session."""
+        state = await self.context.storage_state()
+        if "eyJ" in json.dumps(state):  # how every token starts
+            self.problems.append(f"a token is stored: {state}")
+        self.problems += [
+            f"a cookie is open to JavaScript: {each}" for each in state["cookies"] if not each["httpOnly"]
+        ]
         await self.context.close()
         return self.problems
 

@@ -63,6 +63,8 @@ _SNIPPETS = {
     "nginx": "",
     "nginx with upgrade": _WEBSOCKET.format(connection='"upgrade"'),
     "nginx with its map": _WEBSOCKET.format(connection="$connection_upgrade"),
+    "nginx that compresses": "gzip on; gzip_types application/json; gzip_min_length 1; gzip_proxied any;"
+    " proxy_http_version 1.1;",
 }
 
 
@@ -101,13 +103,16 @@ class ReverseProxy:
 
 
 @contextlib.asynccontextmanager
-async def run_reverse_proxy(kind: str, folder: Path, service_port: int) -> AsyncIterator[ReverseProxy]:
+async def run_reverse_proxy(
+    kind: str, folder: Path, service_port: int, *, port: int = 0
+) -> AsyncIterator[ReverseProxy]:
     """Run one of `PROXIES` until the block ends.
 
     Args:
-        kind: Which.
+        kind: Which, or "nginx that compresses".
         folder: For its configuration and logs.
         service_port: On 127.0.0.1.
+        port: Of the proxy; 0 selects a free one.
     """
     name = kind.partition(" ")[0]
     program = shutil.which(name) or shutil.which(name, path="/usr/sbin")
@@ -116,7 +121,8 @@ async def run_reverse_proxy(kind: str, folder: Path, service_port: int) -> Async
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    port, file, log = free_port(), folder / "configuration", folder / "log"
+    port = port or free_port()
+    file, log = folder / "configuration", folder / "log"
     values = {"folder": folder, "port": port, "service": service_port, "snippet": _SNIPPETS.get(kind, "")}
     file.write_text((_NGINX if name == "nginx" else _HAPROXY).format(**values))
     arguments = ("-c", file, "-e", folder / "error") if name == "nginx" else ("-db", "-f", file)
