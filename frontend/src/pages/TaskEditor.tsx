@@ -37,9 +37,12 @@ export function TaskEditor({ id, editor, save, close }: Props) {
       class="editor"
       ref={form}
       onInput={(event) => {
+        const [due, time] = [control(event.currentTarget, "due"), control(event.currentTarget, "time")];
+        if (due && time) {
+          if (event.target === due && due.value === "" && !due.validity.badInput) time.value = ""; // cleared
+          due.required = time.value !== ""; // a time alone is no date
+        }
         editor.text = read(event.currentTarget);
-        const due = control(event.currentTarget, "due");
-        if (due) due.required = editor.text.time !== ""; // a time alone is no date
       }}
       onSubmit={(event) => {
         event.preventDefault();
