@@ -2,16 +2,18 @@
 
 import itertools
 import json
+import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect
 
 from tests.support.frontend import PASSWORD
 from tests.support.waiting import scaled
 
-__all__ = ["Person"]
+__all__ = ["Person", "with_boot"]
 
 _ADDRESSES = itertools.count(1)
 
@@ -147,3 +149,14 @@ class Person:
     async def titles(self) -> list[str]:
         """Return what the service has stored, newest first."""
         return [task["title"] for task in (await self.api("GET"))["tasks"]]
+
+
+def with_boot(boot: str) -> Callable[[Route], Awaitable[None]]:
+    """Return a handler that replaces the data of the server in the page."""
+
+    async def replace(route: Route) -> None:
+        answer = await route.fetch()
+        body = re.sub(r'(id="boot">).*?(</script>)', rf"\g<1>{boot}\2", await answer.text())
+        await route.fulfill(response=answer, body=body)
+
+    return replace

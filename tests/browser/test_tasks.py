@@ -4,6 +4,7 @@ import asyncpg
 from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Meet
+from tests.browser.person import with_boot
 from tests.support.frontend import PASSWORD
 from tests.support.waiting import poll_until
 
@@ -91,6 +92,11 @@ async def test_titles_are_text_in_any_script(meet: Meet) -> None:
     await ada.page.reload()
     await ada.sees(*reversed(titles))
     await expect(ada.page).to_have_title("Tasks")
+    # Right to left, and a character that reverses what follows it: neither reaches the text around it.
+    await ada.page.get_by_role("button", name="Delete اشترِ الحليب").click()
+    await expect(ada.page.get_by_text("Deleted “\u2068اشترِ الحليب\u2069”")).to_be_visible()
+    await ada.page.get_by_role("button", name="Undo").click()
+    await ada.sees(*reversed(titles))
     assert (
         await ada.title("اشترِ الحليب").evaluate("(element) => getComputedStyle(element).direction") == "rtl"
     )
@@ -137,6 +143,41 @@ async def test_a_long_list_searched_filtered_and_gone_back(meet: Meet, shared_da
     await expect(rows.first).to_contain_text("task 1")
 
 
+async def test_ten_thousand_tasks(meet: Meet, shared_database_url: str) -> None:
+    ada = await meet()
+    connection = await asyncpg.connect(shared_database_url)
+    await connection.execute(
+        "INSERT INTO tasks (user_id, title, completed, created_at, priority, due, tags)"
+        " SELECT $1, 'task ' || n, n % 2 = 0, now() - n * interval '1 minute', 'high', '2099-12-01', ARRAY['home']"
+        " FROM generate_series(1, 10000) n",
+        ada.id,
+    )
+    await connection.close()
+    page = ada.page
+    await page.reload()
+    rows = page.locator(".task")
+    await expect(rows).to_have_count(50)
+    assert await page.evaluate("document.querySelectorAll('*').length") < 1000
+    for count in range(100, 1001, 50):
+        await (
+            page.get_by_role("button", name="More tasks")
+            .or_(page.get_by_text("Loading …"))
+            .scroll_into_view_if_needed()
+        )
+        await page.wait_for_function(f"document.querySelectorAll('.task').length >= {count}")
+    await page.get_by_label("New task").fill("on top of a long list")
+    await page.get_by_label("New task").press("Enter")
+    await expect(rows.first).to_contain_text("on top of a long list")
+    await expect(rows.first).to_have_attribute("data-state", "saved")
+    await page.get_by_label("Search").fill("task 10000")
+    await expect(rows).to_have_count(1)
+    await page.get_by_label("Search").fill("")
+    await page.get_by_label("Sort").select_option("Oldest first")
+    await expect(rows.first).to_contain_text("task 10000")
+    await rows.first.get_by_role("checkbox").uncheck()
+    await expect(rows.first).to_have_attribute("data-state", "saved")
+
+
 async def test_one_row_that_cannot_be_shown_leaves_the_others_alone(meet: Meet) -> None:
     ada = await meet()
     await ada.add("first", "second")
@@ -153,6 +194,20 @@ async def test_one_row_that_cannot_be_shown_leaves_the_others_alone(meet: Meet) 
     await expect(ada.page.get_by_text("This task cannot be shown.")).to_be_visible()
     await ada.page.get_by_role("checkbox", name="first").check()
     await expect(ada.task("first")).to_have_attribute("data-state", "saved")
+    assert "description.split" in ada.problems.pop()  # reported, for whoever looks for the cause
+
+
+async def test_a_page_with_an_error_says_so_and_can_be_reloaded(meet: Meet) -> None:
+    ada = await meet()
+    boot = '{"user": {"id": "x", "name": 5}, "token": "e30.eyJleHAiOjEsImlhdCI6MH0.", "signUp": true, "mail": false}'
+    await ada.page.route("**/", with_boot(boot))
+    await ada.page.goto("/")
+    await expect(ada.page.get_by_role("heading", name="Something went wrong")).to_be_visible()
+    assert len(ada.problems) == 1
+    ada.problems.clear()
+    await ada.page.unroute_all()
+    await ada.page.get_by_role("link", name="Reload").click()
+    await expect(ada.page.get_by_role("heading", name="A clear head starts here")).to_be_visible()
 
 
 async def test_account_password_and_deletion(meet: Meet) -> None:
