@@ -18,6 +18,11 @@ import type { Settings } from "./settings.ts";
 const PAGES = new Set(["/", "/sign-in", "/sign-up", "/account", "/forgot-password", "/reset-password"]);
 const AUTH_BODY_BYTES = 64 * 1024;
 const RETRY_AFTER_SECONDS = "5";
+/** Ten times at most; src/main.tsx does the same without a style sheet. */
+const RELOAD = `const reloads = history.state?.reloads ?? 0;
+history.replaceState({ reloads: reloads + 1 }, "");
+if (reloads < 10) setTimeout(() => location.reload(), 1000);
+`;
 
 export interface Parts {
   settings: Settings;
@@ -73,7 +78,13 @@ export function createApp({ settings, auth, page, metrics, readiness, client }: 
       },
     }),
   );
-  app.get("/assets/*", (c) => problem(c, 404, "Not Found"));
+  app.get("/assets/*", (c) => {
+    if (c.req.header("sec-fetch-dest") !== "script") return problem(c, 404, "Not Found");
+    // During a rollout the page may be of another release than this process: its script loads the page again.
+    c.header("Content-Type", "text/javascript");
+    c.header("Cache-Control", "no-store");
+    return c.body(RELOAD);
+  });
   app.get(
     "/icon.svg",
     serveStatic({

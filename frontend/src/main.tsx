@@ -111,8 +111,19 @@ class Root extends Guarded<{ children: ComponentChildren }> {
   }
 }
 
+/** During a rollout the style sheet may be missing where the script is not; server/app.ts does the same without a script.
+ * @returns Whether the page loads again. */
+function reloadsForStyle(): boolean {
+  const isStyled = getComputedStyle(document.documentElement).getPropertyValue("--accent") !== "";
+  const reloads = (history.state as { reloads?: number } | null)?.reloads ?? 0;
+  if (isStyled || reloads >= 10) return false;
+  history.replaceState({ reloads: reloads + 1 }, "");
+  setTimeout(() => location.reload(), 1000);
+  return true;
+}
+
 const root = document.getElementById("app");
-if (root)
+if (root && !reloadsForStyle())
   render(
     <Root>
       <App />

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Meet, Stack, running_stack
@@ -176,6 +177,29 @@ async def test_a_compressing_proxy_makes_entity_tags_weak_and_edits_still_save(
             await ada.page.get_by_label("Title").fill("Buy almond milk")
             await ada.page.get_by_label("Title").press("Enter")
             await expect(ada.page.get_by_role("group", name="Changed elsewhere")).to_be_visible()
+
+
+@pytest.mark.parametrize("kind", ["js", "css"])
+async def test_assets_of_another_release_reload_the_page(meet: Meet, kind: str) -> None:
+    """During a rollout a page of one release can ask a replica of the other one for its assets."""
+    ada = await meet(expects_failures=True)
+    await ada.add("Buy milk")
+    await ada.sees("Buy milk")
+    asked = 0
+
+    async def of_another_release(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        other = f"{ada.url}/assets/index-other.{kind}"
+        await route.continue_(url=other if asked <= 2 else None)
+
+    await ada.page.route(f"**/assets/*.{kind}", of_another_release)
+    await ada.page.goto("/?status=pending")
+    await ada.sees("Buy milk")
+    assert asked == 3
+    assert await ada.page.evaluate("document.styleSheets.length") == 1
+    await expect(ada.page).to_have_url(f"{ada.url}/?status=pending")
+    ada.problems[:] = [each for each in ada.problems if "index-other" not in each and "MIME type" not in each]
 
 
 async def test_a_flood_of_sign_ups_is_limited_and_leaves_the_api_alone(meet: Meet, stack: Stack) -> None:
