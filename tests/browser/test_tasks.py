@@ -190,7 +190,7 @@ async def test_one_row_that_cannot_be_shown_leaves_the_others_alone(meet: Meet) 
     await expect(ada.page.get_by_text("This task cannot be shown.")).to_be_visible()
     await ada.page.get_by_role("checkbox", name="first").check()
     await expect(ada.task("first")).to_have_attribute("data-state", "saved")
-    assert "description.split" in ada.problems.pop()  # reported, for whoever looks for the cause
+    assert "description.split" in ada.problems.pop()  # reported, with its cause
 
 
 async def test_a_page_with_an_error_says_so_and_can_be_reloaded(meet: Meet) -> None:
