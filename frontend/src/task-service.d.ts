@@ -332,32 +332,6 @@ export interface components {
             detail: string;
         };
         /**
-         * Precondition
-         * @description The conditions of `If-Match` and `If-None-Match` on the version of a resource.
-         *
-         *     Attributes:
-         *         if_match: The version must be one of these. None is no condition.
-         *         if_none_match: The version must be none of these. None is no condition.
-         *         if_none_match_any: `If-None-Match: *`, which fails for every existing resource.
-         */
-        Precondition: {
-            /**
-             * If Match
-             * @default null
-             */
-            if_match?: number[] | null;
-            /**
-             * If None Match
-             * @default null
-             */
-            if_none_match?: number[] | null;
-            /**
-             * If None Match Any
-             * @default false
-             */
-            if_none_match_any?: boolean;
-        };
-        /**
          * Problem
          * @description What went wrong, for programs and for people.
          * @example {
