@@ -32,8 +32,11 @@ pre-commit: .venv/installed ## Install the pre-commit hooks
 test: .venv/installed ## Run every test that needs no cluster, with coverage
 	$(RUN) pytest --cov=backend
 
-test-without-fast-paths: .venv/installed ## Run unit, contract and integration tests with FAST_PATHS=off
-	FAST_PATHS=off $(RUN) pytest tests/unit tests/contract tests/integration
+THROUGH_FAST_PATHS = $(patsubst %,tests/integration/test_%.py, \
+	database_faults http_protocol isolation multiprocess_metrics observability paging)
+
+test-without-fast-paths: .venv/installed ## Run the tests of requests, metrics and logs with FAST_PATHS=off
+	FAST_PATHS=off $(RUN) pytest tests/unit tests/contract $(THROUGH_FAST_PATHS)
 
 lint: .venv/installed ## Check style, imports between layers, words and the Dockerfiles
 	$(RUN) ruff check .
