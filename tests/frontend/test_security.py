@@ -55,7 +55,7 @@ async def test_a_cookie_is_worthless_after_sign_out(database_url: str) -> None:
 
 
 async def test_a_token_read_from_the_database_is_no_cookie(database_url: str) -> None:
-    """The cookie is signed: a backup of the database contains nobody's session."""
+    """The cookie is signed: a backup of the database contains no usable session."""
     async with running_frontend(database_url) as frontend, frontend.sign_up() as ada:
         connection = await asyncpg.connect(database_url)
         token = await connection.fetchval("SELECT token FROM session")
