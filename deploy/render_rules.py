@@ -12,6 +12,11 @@ __all__ = ["COMPOSE_RULES", "COMPOSE_VALUES", "main", "render_rules", "rules"]
 
 _ROOT = Path(__file__).parents[1]
 _CHART = _ROOT / "charts" / "task-service"
+_RELEASE = {
+    "database": {"embedded": {"enabled": True}},
+    "frontend": {"enabled": True, "existingSecret": "frontend"},
+    "auth": {"betterAuthUrl": "http://localhost:3000"},
+}
 _OPTIONS = ("--namespace=default", "--show-only=templates/prometheusrule.yaml")
 _HEADER = "# Rendered from charts/task-service/alerts by `make prometheus-rules`.\n"
 
@@ -20,13 +25,14 @@ COMPOSE_RULES = _ROOT / "deploy" / "compose" / "alerts" / "task-service.yaml"
 
 COMPOSE_VALUES: Mapping[str, Any] = {
     "selector": 'job="task-service"',
+    "frontendSelector": 'job="task-service-web"',
     "prometheusRule": {"kubernetes": False},
 }
 """Value `monitoring` that matches the scrape configuration of `docker compose`."""
 
 
 def rules(monitoring: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a Prometheus rule file.
+    """Return the content of a Prometheus rule file for the service and the frontend.
 
     Args:
         monitoring: Overrides of the chart's value `monitoring`.
@@ -37,7 +43,7 @@ def rules(monitoring: Mapping[str, Any]) -> dict[str, Any]:
     values = {**monitoring, "prometheusRule": {"enabled": True, **monitoring.get("prometheusRule", {})}}
     text = subprocess.run(  # noqa: S603 - fixed arguments
         ["helm", "template", "task-service", str(_CHART), "--values=-", *_OPTIONS],  # noqa: S607 - from PATH
-        input=json.dumps({"database": {"embedded": {"enabled": True}}, "monitoring": values}),
+        input=json.dumps({**_RELEASE, "monitoring": values}),
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -15,7 +15,15 @@ from tests.support.helm import CHART, render, require_helm
 from tests.support.prometheus import promtool, require_prometheus
 
 CASES = sorted((Path(__file__).parent / "alerts").glob("*.yaml"))
-DEFAULT = {"selector": 'job="task-service"'}
+DEFAULT = {
+    "selector": 'job="task-service"',
+    "frontendSelector": 'namespace="default", job="task-service-web"',
+}
+FRONTEND = (
+    "frontend.enabled=true",
+    "frontend.existingSecret=frontend",
+    "auth.betterAuthUrl=https://tasks.example.com",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -117,17 +125,29 @@ def test_the_latency_objective_can_only_be_a_bound_of_the_histogram() -> None:
 
 
 def test_a_release_watches_only_itself() -> None:
-    objects = render(
-        "database.embedded.enabled=true", "monitoring.prometheusRule.enabled=true", release="mine"
-    )
-    spec = objects["PrometheusRule", ""]["spec"]
+    enabled = ("database.embedded.enabled=true", "monitoring.prometheusRule.enabled=true")
+    spec = render(*enabled, *FRONTEND, release="mine")["PrometheusRule", ""]["spec"]
     for group in spec["groups"]:
         for rule in group["rules"]:
             own = 'namespace="tasks", job="mine"'
             if group["name"] == "task-service-kubernetes":
                 own = 'namespace="tasks"'
+            elif group["name"] == "task-service-frontend":
+                own = 'namespace="tasks", job="mine-web"'
             selectors = re.sub(r'"[^"]*"', lambda text: text[0].replace("{", ""), rule["expr"])
             assert selectors.count("{") == selectors.count("{" + own) + selectors.count("{exported_" + own)
+
+
+def test_rules_cover_the_frontend_only_if_the_chart_deploys_it() -> None:
+    enabled = ("database.embedded.enabled=true", "monitoring.prometheusRule.enabled=true")
+    without, both = (
+        alerts(render(*enabled, *values, release="mine")["PrometheusRule", ""]["spec"])
+        for values in ((), FRONTEND)
+    )
+    assert both.keys() - without.keys() == {"TaskServiceFrontendAbsent", "TaskServiceFrontendErrors"}
+    assert not any("web" in rule["expr"] for rule in without.values())
+    for name in ("TaskServiceMigrationFailed", "TaskServiceRolloutStuck", "TaskServicePodCrashLoop"):
+        assert '=~"mine-task-service(-web)?' in both[name]["expr"]
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "ServiceMonitor"])

@@ -72,3 +72,12 @@ def test_files_of_the_tokens_exist() -> None:
     assert (ROOT / always).exists()
     assert (ROOT / page["path"].partition("$")[0]).exists()
     assert page["required"] is False
+
+
+def test_prometheus_scrapes_the_service_and_the_page_as_two_jobs() -> None:
+    configuration = yaml.safe_load((ROOT / "deploy" / "compose" / "prometheus.yml").read_text())
+    targets = {
+        each["job_name"]: each["static_configs"][0]["targets"] for each in configuration["scrape_configs"]
+    }
+    assert targets == {"task-service": ["api:9000"], "task-service-web": ["web:9000"]}
+    assert {target.split(":")[0] for found in targets.values() for target in found} <= SERVICES.keys()

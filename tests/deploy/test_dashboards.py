@@ -46,9 +46,10 @@ def variables(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {variable["name"]: variable for variable in board["templating"]["list"]}
 
 
-def test_there_are_four_boards_whose_addresses_never_change() -> None:
+def test_there_are_five_boards_whose_addresses_never_change() -> None:
     assert {board["uid"] for board in BOARDS.values()} == {
-        *("task-service-service", "task-service-database", "task-service-workers", "task-service-rollout")
+        *("task-service-service", "task-service-database", "task-service-workers", "task-service-rollout"),
+        "task-service-frontend",
     }
     assert all(board["uid"] == f"task-service-{name}" for name, board in BOARDS.items())
     assert {board["schemaVersion"] for board in BOARDS.values()} == {42}

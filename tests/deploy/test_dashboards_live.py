@@ -75,14 +75,19 @@ async def seen(
     require_helm()
     require_prometheus()
     server, template = migrated_server
-    async with server.database(template) as url, observed(tmp_path_factory.mktemp("observed"), url) as story:
-        await story.seen('count(up{job="task-service"} == 1) == 2')
+    async with (
+        server.database(template) as url,
+        server.database(template) as pages,
+        observed(tmp_path_factory.mktemp("observed"), url, pages) as story,
+    ):
+        await story.seen('count(up{job=~"task-service(-web)?"} == 1) == 3')
         await story.traffic(3)
         await story.stall_database(1.5)
         await story.kill_worker()
         await story.traffic(5)
         await story.seen('gunicorn_worker_exits_total{reason="crashed"} == 1')
-        await story.seen(f"sum(http_server_request_duration_seconds_count) >= {story.answers.total()}")
+        count = f'sum(http_server_request_duration_seconds_count{{job="{RELEASE}"}})'
+        await story.seen(f"{count} >= {story.answers.total()}")
         yield await asyncio.to_thread(Seen, story, time.time())
 
 
@@ -175,7 +180,9 @@ async def test_every_rule_is_evaluated_and_every_recording_gives_data(seen: Seen
 
 
 async def test_prometheus_counts_what_the_clients_saw(seen: Seen) -> None:
-    count = "sum by (http_response_status_code) (http_server_request_duration_seconds_count)"
+    count = (
+        f'sum by (http_response_status_code) (http_server_request_duration_seconds_count{{job="{RELEASE}"}})'
+    )
     counted = {
         int(series.labels["http_response_status_code"]): series.points[0][1]
         for series in seen.prometheus.query(count, seen.at)

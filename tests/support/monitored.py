@@ -1,7 +1,8 @@
-"""The service as operators see it: two pods under load and with faults, scraped by a real Prometheus."""
+"""The service and the frontend as operators see them: pods under load and with faults, scraped by a real Prometheus."""
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ import yaml
 
 from deploy.dashboards import Prometheus
 from deploy.render_rules import render_rules
+from tests.support.frontend import SECRET, Account, Frontend, run_frontend, running_frontend
 from tests.support.jwks_server import JwksServer, running_jwks_server
 from tests.support.tokens import claims, shared_key_pair
 from tests.support.waiting import poll_until, scaled
@@ -26,10 +28,12 @@ __all__ = ["PODS", "RELEASE", "SCRAPE_SECONDS", "Observed", "observed"]
 
 RELEASE = "task-service"
 PODS = ("task-service-7d9c5b6f7-4kq2m", "task-service-7d9c5b6f7-x8wzt")
+FRONTEND_POD = "task-service-web-5d9c7b6f4b-x2k9q"
 SCRAPE_SECONDS = 1.0
 _EXTERNAL = (Path(__file__).parents[1] / "deploy" / "external_metrics.txt").read_text()
 _RULES = {
     "selector": f'namespace="default", job="{RELEASE}"',
+    "frontendSelector": f'namespace="default", job="{RELEASE}-web"',
     "prometheusRule": {"kubernetes": True},
     # Five minutes become six seconds: six scrapes.
     "slo": {"windowScale": 0.02},
@@ -54,6 +58,7 @@ class Observed:
     pods: tuple[Workers, Workers]
     keys: JwksServer
     database_url: str
+    account: Account
     answers: Counter[int] = field(default_factory=Counter)
 
     async def ask(self, pod: int, method: str, path: str, **options: Any) -> httpx.Response:
@@ -85,6 +90,17 @@ class Observed:
         await self.ask(pod, "GET", "/api/alice/tasks", headers={"Authorization": "Bearer nonsense"})
         await self.ask(pod, "GET", "/wp-login.php")
 
+    async def visit(self, number: int) -> None:
+        """Open the page, and fetch a token that cannot be signed."""
+        address = {"X-Forwarded-For": f"198.51.100.{number % 250}"}  # each has its own rate limit
+        for path, status in (("/", 200), ("/wp-login.php", 404), ("/api/auth/token", 500)):
+            assert (await self.account.client.get(path, headers=address)).status_code == status
+
+    async def guess(self) -> None:
+        """Type a wrong password."""
+        body = {"email": self.account.email, "password": "a wrong password"}
+        assert (await self.account.post("sign-in/email", body)).status_code in {401, 429}
+
     async def traffic(self, seconds: float) -> None:
         """Have some users on each pod for a while."""
         ends = time.monotonic() + seconds
@@ -93,7 +109,13 @@ class Observed:
             while time.monotonic() < ends:
                 await self.round(pod)
 
-        await asyncio.gather(user(0), user(0), user(1))
+        async def visitor() -> None:
+            for number in itertools.count():
+                await self.visit(number)
+                if time.monotonic() >= ends:
+                    return
+
+        await asyncio.gather(user(0), user(0), user(1), visitor(), self.guess())
 
     async def stall_database(self, seconds: float) -> None:
         """Let statements run into their timeout, and requests find no connection."""
@@ -126,12 +148,15 @@ class Observed:
 
 
 @contextlib.asynccontextmanager
-async def observed(folder: Path, database_url: str, error_rate: float = 0.3) -> AsyncIterator[Observed]:
+async def observed(
+    folder: Path, database_url: str, frontend_database_url: str, error_rate: float = 0.3
+) -> AsyncIterator[Observed]:
     """Run all of it until the block ends.
 
     Args:
         folder: An existing, empty one.
         database_url: Migrated.
+        frontend_database_url: Another one, so that the service keeps its own table of users.
         error_rate: Share of the second pod's requests that fail on purpose, 0 to 1.
     """
     for name in ("a", "b", "prometheus"):
@@ -147,10 +172,19 @@ async def observed(folder: Path, database_url: str, error_rate: float = 0.3) -> 
                 )
             )
         )
+        code, *said = await run_frontend(frontend_database_url, "migrate")
+        assert code == 0, said
+        # Another secret than the migration's cannot decrypt the key that signs tokens.
+        frontend = await stack.enter_async_context(
+            running_frontend(frontend_database_url, migrated=False, BETTER_AUTH_SECRET=SECRET[::-1])
+        )
+        account = await stack.enter_async_context(frontend.sign_up())
         external = await stack.enter_async_context(_served(_external()))
-        url = await stack.enter_async_context(_run_prometheus(folder / "prometheus", pods, external))
+        url = await stack.enter_async_context(
+            _run_prometheus(folder / "prometheus", pods, frontend, external)
+        )
         prometheus = Prometheus(url)
-        yield Observed(prometheus, url, (pods[0], pods[1]), keys, database_url)
+        yield Observed(prometheus, url, (pods[0], pods[1]), keys, database_url, account)
         prometheus.close()
         await asyncio.gather(*(pod.stop() for pod in pods))
 
@@ -177,17 +211,27 @@ async def _served(body: bytes) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def _run_prometheus(folder: Path, pods: Sequence[Workers], external: str) -> AsyncIterator[str]:
+async def _run_prometheus(
+    folder: Path, pods: Sequence[Workers], frontend: Frontend, external: str
+) -> AsyncIterator[str]:
     address = f"127.0.0.1:{free_port()}"
     targets = [
         {"targets": [f"127.0.0.1:{pod.ops_port}"], "labels": {"namespace": "default", "pod": name}}
         for pod, name in zip(pods, PODS, strict=True)
     ]
+    page = {
+        "targets": [frontend.ops_url.removeprefix("http://")],
+        "labels": {"namespace": "default", "pod": FRONTEND_POD},
+    }
     others = {"job_name": "kubernetes", "honor_labels": True, "static_configs": [{"targets": [external]}]}
     configuration = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS:.0f}s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
-        "scrape_configs": [{"job_name": RELEASE, "static_configs": targets}, others],
+        "scrape_configs": [
+            {"job_name": RELEASE, "static_configs": targets},
+            {"job_name": f"{RELEASE}-web", "static_configs": [page]},
+            others,
+        ],
     }
     (folder / "rules.yaml").write_text(render_rules(_RULES))
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))

@@ -12,6 +12,11 @@
 {{- .Values.monitoring.selector | default (printf "namespace=%q, job=%q" .Release.Namespace (include "task-service.job" .)) }}
 {{- end }}
 
+{{- /* Label matchers of the frontend's series. */ -}}
+{{- define "task-service.frontendSeries" -}}
+{{- .Values.monitoring.frontendSelector | default (printf "namespace=%q, job=%q" .Release.Namespace (print (include "task-service.job" .) "-web")) }}
+{{- end }}
+
 {{- /* Converts a duration such as "5m" to seconds, scaled: {{ include "task-service.seconds" (list . "5m") }} */ -}}
 {{- define "task-service.seconds" -}}
 {{- $root := first . -}}
