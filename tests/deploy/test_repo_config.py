@@ -33,6 +33,22 @@ def test_pre_commit_takes_its_configuration_and_knows_every_tool() -> None:
     assert hooks == set(wanted.split())
 
 
+def test_updates_are_proposed_for_every_dockerfile_and_package_file() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "Dockerfile", "*/Dockerfile", "*package-lock.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    folders: dict[str, set[str]] = {"docker": set(), "npm": set()}
+    for path in map(Path, listed):
+        folders["docker" if path.name == "Dockerfile" else "npm"].add(f"/{path.parent}".rstrip("."))
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    covered = {each["package-ecosystem"]: set(each.get("directories", ())) for each in updates}
+    assert {ecosystem: covered[ecosystem] for ecosystem in folders} == folders
+
+
 def test_a_change_and_a_release_run_the_same_checks() -> None:
     shared = "./.github/workflows/run-checks.yaml"
     for name in ("check", "release"):
