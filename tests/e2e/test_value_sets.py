@@ -1,8 +1,11 @@
 """The value sets of charts/task-service/ci: each is valid for the API server, and follows any other in one release."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 import yaml
@@ -14,7 +17,7 @@ from tests.support.helm import CHART
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-EXTERNAL_SECRETS = {
+EXTERNAL_SECRETS: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "externalsecrets.external-secrets.io"},
@@ -60,24 +63,43 @@ def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, image
     namespace.secret("database", url=namespace.database_url("tasks", "tasks"))
     namespace.secret("frontend", secret="s" * 40, secrets=f"1:{'s' * 40}")
     namespace.secret("mail", url="smtp://127.0.0.1")
-    # In place of the operator of external secrets: its kind, and the Secret that it would make.
-    kubectl("apply", "-f", "-", text=json.dumps(EXTERNAL_SECRETS))
+    # The Secret that the operator of external secrets would make.
     url = namespace.database_url("tasks", "tasks")
     made = {"database-url": url, "migration-url": url, "auth-secret": "x" * 40}
     namespace.secret("walk-task-service-external", **made)
     repository, _, tag = images.current.rpartition(":")
     frontend = f"{registry()}/task-service-frontend"
-    docker("build", "--quiet", "--tag", f"{frontend}:{tag}", str(ROOT / "frontend"))
-    docker("push", "--quiet", f"{frontend}:{tag}")
-    for file in sorted((CHART / "ci").glob("*-values.yaml")):
-        started = perf_counter()
-        namespace.helm(
-            *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
-            *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
-            *(f"--set=frontend.image.repository={frontend}", f"--set=frontend.image.tag={tag}"),
-            *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
+    with external_secrets(), built_frontend(f"{frontend}:{tag}"):
+        for file in sorted((CHART / "ci").glob("*-values.yaml")):
+            started = perf_counter()
+            namespace.helm(
+                *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
+                *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
+                *(f"--set=frontend.image.repository={frontend}", f"--set=frontend.image.tag={tag}"),
+                *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
+            )
+            print(f"{file.stem}: ready after {perf_counter() - started:.0f} s")
+        uninstall(namespace, "walk")
+
+
+@contextlib.contextmanager
+def external_secrets() -> Iterator[None]:
+    """Define the kind of the operator of external secrets, in its place."""
+    try:
+        kubectl("apply", "-f", "-", text=json.dumps(EXTERNAL_SECRETS))
+        yield
+    finally:
+        kubectl(
+            "delete", "customresourcedefinition", EXTERNAL_SECRETS["metadata"]["name"], "--ignore-not-found"
         )
-        print(f"{file.stem}: ready after {perf_counter() - started:.0f} s")
-    uninstall(namespace, "walk")
-    docker("image", "rm", f"{frontend}:{tag}")
-    kubectl("delete", "customresourcedefinition", "externalsecrets.external-secrets.io")
+
+
+@contextlib.contextmanager
+def built_frontend(image: str) -> Iterator[None]:
+    """Build and push the image of the frontend."""
+    try:
+        docker("build", "--quiet", "--tag", image, str(ROOT / "frontend"))
+        docker("push", "--quiet", image)
+        yield
+    finally:
+        docker("image", "rm", image, check=False)
