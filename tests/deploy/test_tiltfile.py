@@ -116,6 +116,12 @@ def test_observability_is_composes_own() -> None:
         assert wanted <= {each for kind, each in manifests if kind == "ConfigMap"}
     selector = manifests["Service", "api"]["spec"]["selector"]
     assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    page = manifests["Service", "web"]["spec"]["selector"]
+    assert page == selector | {"app.kubernetes.io/component": "web"}
+    scraped = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())["scrape_configs"]
+    for (target,) in (each["static_configs"][0]["targets"] for each in scraped):
+        host, _, port = target.partition(":")
+        assert {"port": int(port)} in manifests["Service", host]["spec"]["ports"]
 
 
 def test_every_resource_is_there_in_its_order() -> None:
