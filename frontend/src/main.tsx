@@ -27,11 +27,19 @@ const surroundings: Surroundings = {
   accountChanged: () => location.reload(),
 };
 
+session.leaving = () => kept?.store.flush();
+
+/** Where the next sign-in leads: the page that the sign-in page has replaced, unless the sign-out was on purpose. */
+let wanted = "/";
+let wasSignedIn = false;
+
 let kept: { userId: string; store: TaskStore } | undefined;
 
 /** The store outlives a sign-out by expiry, so that nothing typed is lost when the same user signs in again. */
 function storeOf(user: User): TaskStore {
+  wasSignedIn = true;
   if (kept?.userId !== user.id) {
+    if (kept) wanted = "/";
     kept = { userId: user.id, store: new TaskStore(taskApi(user.id, session.tokens), user.id, surroundings) };
   } else {
     kept.store.retryAll();
@@ -51,9 +59,10 @@ function App() {
   const { path } = useStore(router);
   const store = useMemo(() => (user ? storeOf(user) : undefined), [user?.id]);
   const redirect =
-    user === null && (path === "/" || path === "/account") ? "/sign-in" : user && SIGNED_OUT_PATHS.has(path) ? "/" : undefined;
+    user === null && (path === "/" || path === "/account") ? "/sign-in" : user && SIGNED_OUT_PATHS.has(path) ? wanted : undefined;
   useEffect(() => {
     if (user === null && session.reason === undefined) kept = undefined; // signed out on purpose
+    if (redirect === "/sign-in") wanted = !wasSignedIn || (session.reason && path === "/") ? location.pathname + location.search : "/";
     if (redirect) router.go(redirect, true);
   }, [user, redirect]);
 
@@ -73,7 +82,7 @@ function App() {
   } else if (store && path === "/") {
     return <TaskList store={store} user={user} />;
   } else if (path === "/account") {
-    return <Account session={session} user={user} />;
+    return <Account session={session} user={user} hasUnsent={() => !!store?.hasUnsent} />;
   }
   return (
     <Frame title="Page not found">

@@ -30,7 +30,9 @@ export class Session extends Store {
   readonly features: Pick<Boot, "signUp" | "mail">;
   readonly tokens = new Tokens();
   /** Sign-out in one tab ends it in all of them at once. */
-  private readonly channel = new BroadcastChannel("session");
+  private readonly channel = openChannel();
+  /** Called before a sign-out drops the token. */
+  leaving = () => {};
 
   constructor(boot: Boot) {
     super();
@@ -38,10 +40,12 @@ export class Session extends Store {
     this.user = boot.user;
     if (boot.token) this.tokens.set(boot.token);
     if (boot.unavailable) this.askAgain();
-    this.channel.onmessage = ({ data }: MessageEvent<Message>) => {
-      if (data.kind === "signed-out") this.leave();
-      else if (this.user && this.user.id !== data.userId) location.reload();
-    };
+    if (this.channel) {
+      this.channel.onmessage = ({ data }: MessageEvent<Message>) => {
+        if (data.kind === "signed-out") this.leave();
+        else if (this.user && this.user.id !== data.userId) location.reload();
+      };
+    }
   }
 
   async signIn(email: string, password: string): Promise<void> {
@@ -56,7 +60,7 @@ export class Session extends Store {
 
   async signOut(): Promise<void> {
     await post("sign-out", {});
-    this.channel.postMessage({ kind: "signed-out" } satisfies Message);
+    this.channel?.postMessage({ kind: "signed-out" } satisfies Message);
     this.leave();
   }
 
@@ -66,7 +70,7 @@ export class Session extends Store {
 
   async deleteAccount(password: string): Promise<void> {
     await post("delete-user", { password });
-    this.channel.postMessage({ kind: "signed-out" } satisfies Message);
+    this.channel?.postMessage({ kind: "signed-out" } satisfies Message);
     this.leave("Your account and all its tasks are deleted.");
   }
 
@@ -84,6 +88,7 @@ export class Session extends Store {
 
   /** Shows the sign-in page. */
   leave(reason?: string): void {
+    if (!reason) this.leaving();
     this.tokens.discard();
     this.user = null;
     this.reason = reason;
@@ -98,7 +103,7 @@ export class Session extends Store {
     });
     this.user = user;
     this.reason = undefined;
-    this.channel.postMessage({ kind: "signed-in", userId: user.id } satisfies Message);
+    this.channel?.postMessage({ kind: "signed-in", userId: user.id } satisfies Message);
     this.changed();
   }
 
@@ -113,6 +118,14 @@ export class Session extends Store {
         this.askAgain();
       }
     }, RETRY_MS);
+  }
+}
+
+function openChannel(): BroadcastChannel | undefined {
+  try {
+    return new BroadcastChannel("session");
+  } catch {
+    return undefined; // Firefox with all cookies blocked; CookiesRejected explains it
   }
 }
 

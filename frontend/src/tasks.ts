@@ -66,6 +66,8 @@ interface Entry {
 export interface Notice {
   text: string;
   undo?: () => void;
+  /** The row that an undo returns. */
+  key?: string;
 }
 
 /** What the store needs of its surroundings. */
@@ -282,10 +284,10 @@ export class TaskStore extends Store {
       cancel();
       this.touch(entry, { hidden: false });
       this.say(`Restored ${quoted(title)}`);
-    });
+    }, key);
   }
 
-  /** Sends what still waits for an undo; the page is being closed. */
+  /** Sends what still waits for an undo: the page is being closed, or the session ends. */
   flush(): void {
     for (const [entry, cancel] of this.deletions) {
       cancel();
@@ -303,9 +305,9 @@ export class TaskStore extends Store {
     for (const entry of this.entries) if (entry.operations.length > 0) this.start(entry);
   }
 
-  say(text: string, undo?: () => void): void {
+  say(text: string, undo?: () => void, key = ""): void {
     this.cancelNotice();
-    this.notice = undo ? { text, undo } : { text };
+    this.notice = undo ? { text, undo, key } : { text };
     this.cancelNotice = this.around.after(UNDO_MS, () => this.dismiss());
     this.changed();
   }

@@ -25,6 +25,7 @@ async def test_a_conflict_shows_both_versions_and_either_can_win(meet: Meet) -> 
         keep = "Keep yours" if old == "one" else "Keep the other"
         await conflict.get_by_role("button", name=keep, exact=True).click()
         await expect(conflict).to_have_count(0)
+        await expect(ada.title(mine if old == "one" else theirs)).to_be_focused()
     await ada.sees("two of A", "one of B")
     assert await ada.titles() == ["two of A", "one of B"]
 
@@ -84,6 +85,7 @@ async def test_what_is_not_saved_after_three_attempts_can_be_tried_again(meet: M
     await expect(ada.task("Buy milk")).to_contain_text("Not saved")
     refuse = False
     await ada.page.get_by_role("button", name="Try again").click()
+    await expect(ada.title("Buy milk")).to_be_focused()
     await ada.sees("Buy milk")
     assert (await ada.api("GET"))["tasks"][0]["completed"] is True
 

@@ -5,13 +5,23 @@ import { sentence } from "../errors.ts";
 import { Field, Form, NewPassword } from "./Form.tsx";
 import { Frame } from "./Frame.tsx";
 
-export function Account({ session, user }: { session: Session; user: User }) {
+interface Props {
+  session: Session;
+  user: User;
+  /** Whether a sign-out would lose changes. */
+  hasUnsent: () => boolean;
+}
+
+export function Account({ session, user, hasUnsent }: Props) {
   const [message, setMessage] = useState<string>();
   const act = (action: Promise<void>, done?: string): void => {
     action.then(
       () => setMessage(done),
       (error: unknown) => setMessage(sentence(error)),
     );
+  };
+  const signOut = () => {
+    if (!hasUnsent() || confirm("Some changes are not saved yet. Sign out and lose them?")) act(session.signOut());
   };
   return (
     <Frame title="Account" back>
@@ -23,7 +33,7 @@ export function Account({ session, user }: { session: Session; user: User }) {
           <p class="name">{user.name}</p>
           <p class="hint">{user.email}</p>
         </div>
-        <button type="button" class="button" onClick={() => act(session.signOut())}>
+        <button type="button" class="button" onClick={signOut}>
           Sign out
         </button>
       </section>

@@ -9,7 +9,7 @@ import { listQuery, readView, SORTS, STATUSES, type SortName, type Status, type 
 import { initial } from "./Account.tsx";
 import { Link, Mark, useTitle } from "./Frame.tsx";
 import { Help } from "./Help.tsx";
-import { focusRow, useShortcuts } from "./shortcuts.ts";
+import { focusFilters, undo, useShortcuts } from "./shortcuts.ts";
 import { TaskRow } from "./TaskRow.tsx";
 
 const SEARCH_PAUSE_MS = 200;
@@ -22,6 +22,10 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
   useEffect(() => void store.load(listQuery(view)), [store, viewUrl(view)]);
   useShortcuts(store);
   const show = (change: Partial<View>, replace = false) => router.go(viewUrl({ ...view, ...change }), replace);
+  const showMore = (change: Partial<View>) => {
+    show(change);
+    focusFilters();
+  };
   const rows = store.rows;
   return (
     <div class="page">
@@ -49,13 +53,13 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
                 type="button"
                 class="button"
                 aria-label={`${PRIORITIES[view.priority]}: show all priorities`}
-                onClick={() => show({ priority: undefined })}
+                onClick={() => showMore({ priority: undefined })}
               >
                 {PRIORITIES[view.priority]}
               </button>
             )}
             {view.tag && (
-              <button type="button" class="button" aria-label={`#${view.tag}: show all tags`} onClick={() => show({ tag: "" })}>
+              <button type="button" class="button" aria-label={`#${view.tag}: show all tags`} onClick={() => showMore({ tag: "" })}>
                 #{view.tag}
               </button>
             )}
@@ -66,7 +70,7 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
             <TaskRow key={row.key} row={row} store={store} show={show} />
           ))}
         </ul>
-        {rows.length === 0 && store.loaded && !store.loading && <Empty view={view} show={show} />}
+        {rows.length === 0 && store.loaded && !store.loading && <Empty view={view} show={showMore} />}
         {!store.loaded && !store.failure && <Skeleton />}
         {store.hasMore && <More store={store} count={rows.length} />}
       </main>
@@ -232,13 +236,7 @@ function Toast({ store }: { store: TaskStore }) {
         <p class="toast">
           <span>{notice.text}</span>
           {notice.undo && (
-            <button
-              type="button"
-              onClick={() => {
-                notice.undo?.();
-                focusRow(0);
-              }}
-            >
+            <button type="button" onClick={() => undo(store)}>
               Undo
             </button>
           )}

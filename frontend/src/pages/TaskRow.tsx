@@ -33,6 +33,14 @@ function Content({ row, store, show }: Props) {
     store.save(key);
     focusRow(key);
   };
+  const retry = () => {
+    store.retry(key);
+    focusRow(key);
+  };
+  const resolve = (winner: "mine" | "theirs") => {
+    store.resolve(key, winner);
+    focusRow(key);
+  };
   const close = () => {
     store.close(key);
     focusRow(key);
@@ -57,14 +65,14 @@ function Content({ row, store, show }: Props) {
         </>
       )}
       {!editor && <Details task={task} show={show} />}
-      {row.conflict && <ConflictPanel conflict={row.conflict} resolve={(winner) => store.resolve(key, winner)} />}
+      {row.conflict && <ConflictPanel conflict={row.conflict} resolve={resolve} />}
       {row.state !== "saved" && (
         <p class="state">
           {STATES[row.state]}
           {row.state === "failed" && (
             <>
               . {row.problem}{" "}
-              <button type="button" onClick={() => store.retry(key)}>
+              <button type="button" onClick={retry}>
                 Try again
               </button>
             </>

@@ -45,6 +45,18 @@ export function remove(store: TaskStore, key: string): void {
   focusRow(keys[index + 1] ?? keys[index - 1] ?? -1);
 }
 
+/** Takes the last deletion back; the focus goes to its row. */
+export function undo({ notice }: TaskStore): void {
+  if (!notice?.undo) return;
+  notice.undo();
+  focusRow(notice.key ?? "");
+}
+
+/** Focuses the filter by status: what had the focus leaves with the filter that it removed. */
+export function focusFilters(): void {
+  document.querySelector<HTMLElement>(".statuses button")?.focus();
+}
+
 function keyOf(element: Element | null): string | undefined {
   return element?.closest<HTMLElement>("[data-key]")?.dataset["key"];
 }
@@ -81,7 +93,7 @@ function act(key: string, current: string | undefined, store: TaskStore): boolea
       focusTitle(rows[Math.max(index - 1, 0)]?.key ?? 0);
       return true;
     case "z":
-      store.notice?.undo?.();
+      undo(store);
       return true;
     case "?":
       document.querySelector("dialog")?.showModal();
