@@ -19,11 +19,19 @@ export const ENDPOINTS: ReadonlySet<string> = new Set(
   ].map((name) => `/api/auth/${name}`),
 );
 
-/** @param url Called for each new connection, so that a rotated password needs no restart. */
-export function createPool(url: () => string, size: number): pg.Pool {
+/** @param url Called for each new connection, so that a rotated password needs no restart.
+ * @param failed Called for each connection that cannot be opened, for which the pool has no event. */
+export function createPool(url: () => string, size: number, failed = () => {}): pg.Pool {
   class Client extends pg.Client {
     constructor(options?: pg.ClientConfig) {
       super({ ...options, connectionString: url() });
+      let connected = false;
+      this.once("connect", () => {
+        connected = true;
+      });
+      this.once("end", () => {
+        if (!connected) failed();
+      });
     }
   }
   return new pg.Pool({

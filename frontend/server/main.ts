@@ -21,8 +21,8 @@ const VERSION = process.env["VERSION"] ?? "0.1.0";
 
 async function serve(settings: Settings): Promise<void> {
   let current = settings;
-  const pool = createPool(() => current.databaseUrl, settings.databasePoolSize);
   const metrics = new Metrics(VERSION);
+  const pool = createPool(() => current.databaseUrl, settings.databasePoolSize, () => metrics.connectionFailed());
   metrics.watch(pool);
   const readiness = new Readiness(pool);
   const client = join(import.meta.dirname, "..", "client");

@@ -99,9 +99,13 @@ export class Metrics {
       registers: [this.registry],
     }).set(pool.options.max);
     pool.on("error", (error) => {
-      this.failures.inc();
+      this.connectionFailed();
       log("warn", "database connection lost", describe(error));
     });
+  }
+
+  connectionFailed(): void {
+    this.failures.inc();
   }
 
   started(): void {

@@ -11,6 +11,7 @@ from tests.support.database import Server
 from tests.support.frontend import (
     PASSWORD,
     SECRET,
+    Frontend,
     boot_of,
     database_name,
     run_frontend,
@@ -115,6 +116,11 @@ async def test_probes_metrics_and_logs(empty_database_url: str) -> None:
             assert private not in written
 
 
+async def connection_failures(frontend: Frontend) -> float:
+    metrics = (await frontend.probe("/metrics")).text
+    return float(metrics.partition("\ndb_client_connection_failures_total ")[2].split()[0])
+
+
 async def test_an_outage_of_the_database_is_no_sign_out(
     database_url: str, migrated_server: tuple[Server, str]
 ) -> None:
@@ -127,7 +133,9 @@ async def test_an_outage_of_the_database_is_no_sign_out(
         )
         boot = await ada.boot()
         assert boot == {"unavailable": True, "signUp": True, "mail": False}
+        broken = await connection_failures(frontend)
         token = await ada.client.get("/api/auth/token")
+        assert await connection_failures(frontend) > broken
         assert (token.status_code, token.headers["retry-after"]) == (503, "5")
         # The page explains the outage, so the pod stays in service.
         assert (await frontend.probe("/readyz")).status_code == 200
