@@ -155,6 +155,16 @@ async def test_small_screens_and_zoom(meet: Meet, width: int, height: int, zoom:
             ".filter(([, {width, height}]) => Math.min(width, height) < 44).map(([html]) => html)"
         )
         assert small == []
+    await page.goto("/")
+    await page.get_by_role("button", name="Delete A task").click()
+    undo = page.get_by_role("button", name="Undo")
+    await expect(undo).to_be_visible()
+    rows_of_text = """(element) => {
+      const range = document.createRange();
+      range.selectNodeContents(element);
+      return range.getClientRects().length;
+    }"""
+    assert await undo.evaluate(rows_of_text) == 1
 
 
 async def test_reduced_motion(meet: Meet) -> None:
