@@ -249,6 +249,14 @@ def notes(*values: str) -> str:
     ).stdout.partition("NOTES:")[2]
 
 
+def test_notes_offer_a_token_only_where_the_service_signs_it() -> None:
+    trial = "database.embedded.enabled=true"
+    assert "task-service token" in notes(trial)
+    said = notes(trial, "frontend.enabled=true", "auth.betterAuthUrl=http://localhost:3000")
+    assert "task-service token" not in said
+    assert "Open the page: http://localhost:3000" in said
+
+
 def test_notes_call_the_service_where_it_is() -> None:
     tls = ("ingress.enabled=true", "ingress.tls[0].secretName=a", "ingress.tls[0].hosts[0]=a.test")
     said = notes("database.embedded.enabled=true", *tls, "ingress.hosts[0]=a.test")

@@ -50,6 +50,21 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{- /* Names of the user's variables of the frontend, as JSON. */ -}}
+{{- define "task-service.frontendUserNames" -}}
+{{- $names := keys .Values.frontend.config -}}
+{{- range concat .Values.extraEnv .Values.frontend.extraEnv }}{{ $names = append $names .name }}{{ end -}}
+{{- toJson $names }}
+{{- end }}
+
+{{- /* Without a route of this chart the page's server proxies /api, for example behind `kubectl port-forward`. */ -}}
+{{- define "task-service.frontendApiUrl" -}}
+{{- $names := include "task-service.frontendUserNames" . | fromJsonArray -}}
+{{- if not (or .Values.ingress.enabled .Values.httpRoute.enabled (has "API_URL" $names) (has "API_URL_FILE" $names)) -}}
+http://{{ include "task-service.fullname" . }}:{{ .Values.service.port }}
+{{- end }}
+{{- end }}
+
 {{- define "task-service.frontendEnvironment" -}}
 - name: ENVIRONMENT
   value: {{ ternary "development" "production" .Values.database.embedded.enabled }}
@@ -74,6 +89,10 @@ securityContext:
 {{- with .Values.trustedProxies }}
 - name: TRUSTED_PROXIES
   value: {{ join "," . | quote }}
+{{- end }}
+{{- with include "task-service.frontendApiUrl" . }}
+- name: API_URL
+  value: {{ . | quote }}
 {{- end }}
 {{- end }}
 
