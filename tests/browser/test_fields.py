@@ -102,6 +102,37 @@ async def test_filters_and_sorts_are_in_the_address(meet: Meet) -> None:
     await ada.sees("late")
 
 
+async def test_a_filter_that_is_selected_while_a_search_is_typed_stays(meet: Meet) -> None:
+    ada = await meet()
+    await ada.add("Buy milk")
+    await ada.sees("Buy milk")
+    # Within the pause after which a search starts, however slow the machine is.
+    await ada.page.evaluate(
+        """async () => {
+          const search = document.getElementById("search");
+          search.value = "milk";
+          search.dispatchEvent(new Event("input", {bubbles: true}));
+          await new Promise((resume) => setTimeout(resume, 50));
+          document.querySelectorAll(".statuses button")[1].click();
+        }"""
+    )
+    await expect(ada.page).to_have_url(f"{ada.url}/?q=milk&status=pending")
+    await ada.sees("Buy milk")
+
+
+async def test_a_row_keeps_the_filters_of_a_list_that_could_not_be_loaded(meet: Meet) -> None:
+    ada = await meet(expects_failures=True)
+    await ada.add("Buy milk")
+    await ada.sees("Buy milk")
+    await fill(ada, "Buy milk", "2099-12-01", "Low", "home")
+    await ada.sees("Buy milk")
+    await ada.page.route("**/api/*/tasks?*", lambda route: route.fulfill(status=503, json={"title": "Busy"}))
+    await ada.page.get_by_role("button", name="To do").click()
+    await expect(ada.page.get_by_text("Trying again")).to_be_visible()
+    await ada.page.get_by_role("button", name="#home").click()
+    await expect(ada.page).to_have_url(f"{ada.url}/?status=pending&tag=home")
+
+
 async def test_fields_that_are_set_offline_are_sent_later(meet: Meet) -> None:
     ada = await meet(expects_failures=True)
     await ada.add("before")

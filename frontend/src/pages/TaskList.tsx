@@ -21,7 +21,8 @@ export function TaskList({ store, user }: { store: TaskStore; user: User }) {
   useTitle("Tasks");
   useEffect(() => void store.load(listQuery(view)), [store, viewUrl(view)]);
   useShortcuts(store);
-  const show = (change: Partial<View>, replace = false) => router.go(viewUrl({ ...view, ...change }), replace);
+  // The view of the address: a timer or a row that was not rendered again since may be older than this one.
+  const show = (change: Partial<View>, replace = false) => router.go(viewUrl({ ...readView(router.query), ...change }), replace);
   const showMore = (change: Partial<View>) => {
     show(change);
     focusFilters();
