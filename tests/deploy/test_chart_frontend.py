@@ -220,33 +220,6 @@ def test_frontend_reaches_the_api_and_the_mail_server_where_it_uses_them() -> No
 
 
 @pytest.mark.parametrize(
-    ("exposed", "own", "url"),
-    [
-        ({"ingress": {"enabled": False}, "httpRoute": {"enabled": False}}, {}, "http://demo-task-service:80"),
-        (
-            {"ingress": {"enabled": False}, "httpRoute": {"enabled": False}},
-            {"API_URL": "http://own"},
-            "http://own",
-        ),
-        ({"httpRoute": {"enabled": False}}, {}, None),
-        ({"ingress": {"enabled": False}}, {}, None),
-    ],
-    ids=["neither", "own", "ingress", "route"],
-)
-def test_page_proxies_the_api_where_no_route_of_the_chart_does(
-    exposed: dict[str, Any], own: dict[str, str], url: str | None
-) -> None:
-    manifests = rendered(values(config=own) | exposed)
-    (container,) = of(manifests, "Deployment", "demo-task-service-web")["spec"]["template"]["spec"][
-        "containers"
-    ]
-    assert environment(container).get("API_URL") == url
-    policy = of(manifests, "NetworkPolicy", "demo-task-service-web")["spec"]
-    ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
-    assert ("http" in ports) == (url is not None)
-
-
-@pytest.mark.parametrize(
     ("changed", "sentence"),
     [
         ({"frontend": {"enabled": True}}, "frontend.enabled without frontend.existingSecret"),

@@ -95,3 +95,29 @@ def test_migration_job_follows_the_values_of_the_service_s() -> None:
     assert len(names) == 3
     off = rendered(values() | {"migrations": {"enabled": False}})
     assert [each for each in off if each["kind"] == "Job"] == []
+
+
+@pytest.mark.parametrize(
+    ("exposed", "own", "url"),
+    [
+        ({"ingress": {"enabled": False}, "httpRoute": {"enabled": False}}, {}, "http://demo-task-service:80"),
+        (
+            {"ingress": {"enabled": False}, "httpRoute": {"enabled": False}},
+            {"API_URL": "http://own"},
+            "http://own",
+        ),
+        ({"httpRoute": {"enabled": False}}, {}, None),
+        ({"ingress": {"enabled": False}}, {}, None),
+    ],
+    ids=["neither", "own", "ingress", "route"],
+)
+def test_page_proxies_the_api_where_no_route_of_the_chart_does(
+    exposed: dict[str, Any], own: dict[str, str], url: str | None
+) -> None:
+    manifests = rendered(values(config=own) | exposed)
+    pod = of(manifests, "Deployment", "demo-task-service-web")["spec"]["template"]["spec"]
+    variables = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert variables.get("API_URL") == url
+    policy = of(manifests, "NetworkPolicy", "demo-task-service-web")["spec"]
+    ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+    assert ("http" in ports) == (url is not None)
