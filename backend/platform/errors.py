@@ -146,14 +146,17 @@ class ConcurrentUpdate(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """The database is unreachable or full, or no connection became free in time. Nothing was written."""
+    """The database is unreachable or full, no connection became free in time, or a commit is not replicated."""
 
     code = "database-unavailable"
     title = "Database unavailable"
 
 
 class DatabaseTimeout(DomainError):
-    """The database did not finish the statement in the time allowed; it was rolled back."""
+    """The database did not finish the statement in the time allowed.
+
+    It was rolled back, unless its commit waits for a synchronous standby or its connection is silent.
+    """
 
     code = "database-timeout"
     title = "Database timeout"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -24,6 +25,7 @@ from backend.platform.postgres.pool import ConnectionPool
 from backend.platform.postgres.statement import CompiledStatement, Connection
 from backend.platform.postgres.timestamptz_codec import register_codec
 from backend.platform.postgres.transaction import server_settings, transaction
+from backend.platform.postgres.unconfirmed_commits import UnconfirmedCommits
 from backend.platform.settings.database import DatabaseSettings
 
 __all__ = ["CUSTOM_PLAN", "Database"]
@@ -58,6 +60,7 @@ class Database:
         self._role: str | None = None
         self._begin = "BEGIN;"
         self._violations: dict[str, Callable[[], DomainError]] = {}
+        self._unconfirmed = UnconfirmedCommits()
 
     async def start(self) -> None:
         """Open the pool. An unreachable database is no error: requests get 503 until it is reachable.
@@ -128,10 +131,7 @@ class Database:
         """
         if connection is not None:
             return await statement.fetch(connection, values)
-
-        async def work(connection: Connection) -> list[asyncpg.Record]:
-            return await statement.fetch(connection, values)
-
+        work = partial(statement.fetch, values=values)
         begin = self._begin if self._through_pooler else None
         if custom_plan:
             begin = self._begin + CUSTOM_PLAN
@@ -168,18 +168,23 @@ class Database:
         pool = self.pool
         connection = await self._acquire(pool)
         release = pool.release
+        self._unconfirmed.forget(connection)
         try:
             if begin is None:
-                return await work(connection)
-            async with transaction(connection, begin):
-                return await work(connection)
-        except TimeoutError:
-            # The server may still run the statement, or be unreachable: do not use this connection again.
-            connection.terminate()
-            raise
-        except asyncio.CancelledError:
+                result = await work(connection)
+            else:
+                async with transaction(connection, begin):
+                    result = await work(connection)
+            self._unconfirmed.check(connection)
+        except (TimeoutError, asyncio.CancelledError):
+            # PostgreSQL does not notice a closed connection while a commit waits for its standby.
             release = pool.release_after_reset
             raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            connection.terminate()  # a standby, or a primary that became one
+            raise
+        else:
+            return result
         finally:
             release(connection)
 
@@ -208,6 +213,7 @@ class Database:
             )
             self._role = getattr(connection.get_settings(), "session_authorization", None)
             await register_codec(connection)
+            self._unconfirmed.watch(connection)
         except BaseException:
             # Includes a cancelled attempt: a silent server never ends it.
             observe_connection_failure()
@@ -221,14 +227,9 @@ class Database:
 
     async def _warm_up(self, pool: ConnectionPool) -> None:
         """Open the first connections, so that the first requests do not wait for them."""
-        size = self._settings.database_pool_prewarm_size
-        opened = await asyncio.gather(*(pool.acquire() for _ in range(size)), return_exceptions=True)
-        failures = [each for each in opened if isinstance(each, BaseException)]
-        for each in opened:
-            if not isinstance(each, BaseException):
-                pool.release(each)
+        failures = await pool.prewarm(self._settings.database_pool_prewarm_size)
         if failures:
-            failure = translate(failures[0]) if isinstance(failures[0], Exception) else None
+            failure = translate(failures[0])
             reason = failure.reason if isinstance(failure, DatabaseMisconfigured) else None
             _log.warning(
                 "no database connection at the start", error=type(failures[0]).__name__, reason=reason

@@ -111,7 +111,10 @@ _SETUP_STATES: Final = ("0A", "28", "3D", "3F", "42501", "58P01")
 
 _ERRORS: Final[dict[Outcome, tuple[type[DomainError], str]]] = {
     Outcome.TRANSIENT: (DatabaseUnavailable, "The database cannot be used right now. Try again later."),
-    Outcome.TIMEOUT: (DatabaseTimeout, "The database did not finish in time; the statement was rolled back."),
+    Outcome.TIMEOUT: (
+        DatabaseTimeout,
+        "The database did not finish in time. A write may still have succeeded.",
+    ),
     Outcome.CONFLICT: (ConcurrentUpdate, "Concurrent requests kept changing the same data. Try again."),
 }
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
 )
 from sqlmodel import Field, SQLModel
 
@@ -54,6 +55,10 @@ _user_id = parameter("user_id", Text)
 _key = parameter("key", Text)
 _is_expired = IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(timedelta(hours=24), Interval)
 
+_write_to_wal = func.pg_logical_emit_message(true(), literal("", Text), literal("", Text))
+"""Makes a replay wait for the synchronous standby, as only a commit with WAL does: the first request's commit may still
+wait, or its wait may have been cancelled. FOR UPDATE has the same effect but needs the UPDATE privilege."""
+
 LOCK_KEY = CompiledStatement(
     "lock idempotency key",
     # The lock ends with the transaction: it works through PgBouncer and needs no unlock.
@@ -66,7 +71,7 @@ LOCK_KEY = CompiledStatement(
 
 FIND_KEY = CompiledStatement(
     "select idempotency key",
-    select(IDEMPOTENCY_KEYS.c.fingerprint, IDEMPOTENCY_KEYS.c.answer).where(
+    select(IDEMPOTENCY_KEYS.c.fingerprint, IDEMPOTENCY_KEYS.c.answer, _write_to_wal).where(
         IDEMPOTENCY_KEYS.c.user_id == _user_id, IDEMPOTENCY_KEYS.c.key == _key, ~_is_expired
     ),
 )

@@ -17,6 +17,8 @@ _MAX_AGE_SECONDS = 1800.0
 """Maximum age of a connection, so that it does not stay on an old primary that is read-only after a failover."""
 
 _RESET_SECONDS = 2.0
+"""Time limit to cancel a statement. A server that exceeds it is unreachable."""
+
 _CLOSE_SECONDS = 1.0
 
 type Connection = asyncpg.Connection[asyncpg.Record]
@@ -68,6 +70,14 @@ class ConnectionPool:
         """Number of open connections that are not in use."""
         return len(self._idle)
 
+    async def prewarm(self, size: int) -> list[Exception]:
+        """Open connections before they are needed. Return the errors of those that could not be opened."""
+        opened = await asyncio.gather(*(self.acquire() for _ in range(size)), return_exceptions=True)
+        for each in opened:
+            if isinstance(each, asyncpg.Connection):
+                self.release(each)
+        return [each for each in opened if isinstance(each, Exception)]
+
     async def acquire(self) -> Connection:
         """Acquire a connection. The caller must `release` it.
 
@@ -109,13 +119,13 @@ class ConnectionPool:
         self._permits.release()
 
     def release_after_reset(self, connection: Connection) -> None:
-        """Return a connection to the pool once the server has ended its cancelled statement."""
+        """Return a connection to the pool once the server has ended its cancelled statement, or close it after 2 s."""
         task = self._loop.create_task(self._reset(connection), name="reset connection")
         self._resetting.add(task)
         task.add_done_callback(self._resetting.discard)
 
     async def close(self) -> None:
-        """Close every connection, after up to 1 s for those in use."""
+        """Close every connection, after up to 1 s for those in use, whose statements are then cancelled within 1 s."""
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
         deadline = self._loop.time() + _CLOSE_SECONDS
@@ -127,14 +137,23 @@ class ConnectionPool:
                 for connection in list(self._opened_at):
                     await connection.close()
         except TimeoutError:
-            for connection in list(self._opened_at):
-                connection.terminate()
+            closing = (connection.close(timeout=_CLOSE_SECONDS) for connection in list(self._opened_at))
+            await asyncio.gather(*closing, return_exceptions=True)
         self._opened_at.clear()
         self._idle.clear()
 
     async def _reset(self, connection: Connection) -> None:
+        started = self._loop.time()
         try:
-            await connection.reset(timeout=_RESET_SECONDS)
+            async with asyncio.timeout(_RESET_SECONDS):
+                # Either waits until the cancelled statement has ended, which may have been a BEGIN.
+                await connection.execute("ROLLBACK" if connection.is_in_transaction() else "SELECT 1")
+                if connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
+        except TimeoutError:
+            connection.terminate()
+            # The server of the other connections is as silent: each would cost a request its time limit.
+            self._close_idle(started)
         except Exception:  # noqa: BLE001 - after any error the connection must not be reused
             connection.terminate()
         finally:
@@ -147,12 +166,15 @@ class ConnectionPool:
 
     def _close_expired(self) -> None:
         """Close connections that were idle for too long, and set the timer for the next one."""
-        now = self._loop.time()
-        while self._idle and now - self._idle[0][1] >= self._max_idle_seconds:
-            connection, _ = self._idle.popleft()
-            self._opened_at.pop(connection, None)
-            connection.terminate()
+        self._close_idle(self._loop.time() - self._max_idle_seconds)
         self._expiry_timer = None
         if self._idle:
             due = self._idle[0][1] + self._max_idle_seconds
             self._expiry_timer = self._loop.call_at(due, self._close_expired)
+
+    def _close_idle(self, since: float) -> None:
+        """Close the connections that have been idle since a time of the event loop's clock, or longer."""
+        while self._idle and self._idle[0][1] <= since:
+            connection, _ = self._idle.popleft()
+            self._opened_at.pop(connection, None)
+            connection.terminate()

@@ -109,11 +109,11 @@ async def test_only_a_read_is_retried_after_a_lost_connection(*, is_read: bool, 
     assert connection.events == ["fetch", "release"] * attempts
 
 
-async def test_connection_of_a_silent_server_is_closed() -> None:
+async def test_connection_of_a_timed_out_statement_is_reset() -> None:
     connection = FakeConnection(TimeoutError())
     with pytest.raises(DatabaseTimeout):
         await database_on(connection).fetch(SELECT)
-    assert connection.events == ["fetch", "terminate", "release"]
+    assert connection.events == ["fetch", "release after reset"]
 
 
 async def test_connection_of_a_cancelled_statement_is_reset() -> None:

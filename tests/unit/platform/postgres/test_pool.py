@@ -17,7 +17,8 @@ class FakeConnection:
 
     def __init__(self) -> None:
         self.is_terminated = False
-        self.resets = 0
+        self.commands: list[str] = []
+        self.is_silent = False
         self.reset_error: Exception | None = None
         self.listeners: list[Callable[[Any], None]] = []
 
@@ -27,14 +28,19 @@ class FakeConnection:
     def terminate(self) -> None:
         self.is_terminated = True
 
-    async def close(self) -> None:
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
+        await asyncio.sleep(timeout or 0)
         self.is_terminated = True
 
-    async def reset(self, *, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's signature
-        self.resets += 1
-        assert timeout > 0
+    async def execute(self, command: str) -> None:
+        self.commands.append(command)
         if self.reset_error:
             raise self.reset_error
+        if self.is_silent:
+            await asyncio.Future()
+
+    def is_in_transaction(self) -> bool:
+        return self.commands == ["SELECT 1"]  # a BEGIN was cancelled too late
 
     def add_termination_listener(self, listener: Callable[[Any], None]) -> None:
         self.listeners.append(listener)
@@ -193,7 +199,7 @@ async def test_connection_is_reused_after_its_reset() -> None:
     pool.release_after_reset(connection)
     assert pool.idle_size == 0  # its statement may still run
     assert await acquire(pool) is connection
-    assert connection.resets == 1
+    assert connection.commands == ["SELECT 1", "ROLLBACK"]
 
 
 @in_virtual_time
@@ -204,6 +210,20 @@ async def test_connection_whose_reset_fails_is_closed() -> None:
     pool.release_after_reset(connection)
     assert await acquire(pool) is not connection
     assert (connection.is_closed(), pool.size) == (True, 1)
+
+
+@in_virtual_time
+async def test_silent_server_loses_its_idle_connections_too() -> None:
+    pool = pool_of(max_size=3)
+    silent, idle, later = [await acquire(pool) for _ in range(3)]
+    pool.release(idle)
+    silent.is_silent = True
+    pool.release_after_reset(silent)
+    await asyncio.sleep(pool_module._RESET_SECONDS / 2)
+    pool.release(later)  # has just worked
+    await asyncio.sleep(pool_module._RESET_SECONDS)
+    assert [each.is_closed() for each in (silent, idle, later)] == [True, True, False]
+    assert (pool.size, pool.idle_size) == (1, 1)
 
 
 @in_virtual_time
@@ -221,5 +241,6 @@ async def test_close_does_not_wait_for_long() -> None:
     pool = pool_of()
     connection = await acquire(pool)
     await pool.close()
-    assert asyncio.get_running_loop().time() == pool_module._CLOSE_SECONDS
+    # The second half cancels the statement at the server.
+    assert asyncio.get_running_loop().time() == 2 * pool_module._CLOSE_SECONDS
     assert (connection.is_closed(), pool.size) == (True, 0)
