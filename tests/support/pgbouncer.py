@@ -28,6 +28,7 @@ pool_mode = {pool_mode}
 default_pool_size = 4
 max_client_conn = 200
 server_lifetime = 1
+server_login_retry = 1
 """
 
 

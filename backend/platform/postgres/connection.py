@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import asyncpg
 
-from backend.platform.postgres.connection_parameters import ConnectionParameters, Host
-from backend.platform.postgres.error_translation import TLS_REJECTION
+from backend.platform.postgres.connection_parameters import ConnectionParameters, Host, HostOrder
+from backend.platform.postgres.error_translation import TLS_REJECTION, is_connection_lost
 from backend.platform.postgres.tls import build_ssl_context
 
 __all__ = ["open_connection", "session_settings", "settings_statement"]
@@ -26,6 +26,7 @@ async def open_connection(
     timeout_seconds: float,
     command_timeout_seconds: float | None = None,
     settings: Mapping[str, str] | None = None,
+    host_order: HostOrder | None = None,
 ) -> Connection:
     """Connect to the first host that accepts it.
 
@@ -37,13 +38,15 @@ async def open_connection(
         command_timeout_seconds: Client-side time limit of a statement; None for no limit.
         settings: Run-time settings of the session by name. Those of the URL take precedence. They have no effect
             behind a transaction pooler, which does not keep session settings.
+        host_order: Order of the hosts, updated by this call; None for that of the URL.
 
     Raises:
         ConfigurationError: A certificate cannot be loaded.
         OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError: No host accepted the
             connection.
     """
-    hosts = list(parameters.hosts)
+    host_order = host_order or HostOrder()
+    hosts = host_order.sort(parameters.hosts)
     if parameters.load_balance_hosts:
         random.shuffle(hosts)
     required = parameters.target_session_attrs
@@ -56,10 +59,13 @@ async def open_connection(
         for host in hosts:
             is_last = attribute == attributes[-1] and host is hosts[-1]
             try:
-                return await _connect(parameters, host, arguments, settings or {})
-            except (OSError, asyncpg.TargetServerAttributeNotMatched, asyncpg.CannotConnectNowError):
-                if is_last:
+                connection = await _connect(parameters, host, arguments, settings or {})
+            except Exception as error:
+                if is_last or not (isinstance(error, OSError) or is_connection_lost(error)):
                     raise
+            else:
+                host_order.accepted(host)
+                return connection
     raise AssertionError("there is at least one host")
 
 

@@ -1,12 +1,12 @@
 """Validated parameters of a connection to PostgreSQL."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from backend.platform.postgres.tls import TlsParameters
 
-__all__ = ["ConnectionParameters", "Host", "Pooler", "PoolerSetting"]
+__all__ = ["ConnectionParameters", "Host", "HostOrder", "Pooler", "PoolerSetting"]
 
 Pooler = Literal["none", "session", "transaction"]
 PoolerSetting = Literal["auto", "none", "session", "transaction"]
@@ -77,3 +77,21 @@ class ConnectionParameters:
         """Time limit for all hosts together; None if the URL has no `connect_timeout`."""
         each = self.connect_timeout_seconds
         return None if each is None else each * len(self.hosts)
+
+
+class HostOrder:
+    """The order in which hosts are tried: the one that accepted the last connection first.
+
+    After a failover, a host that does not respond delays one connection instead of every one.
+    """
+
+    def __init__(self) -> None:
+        self._last: Host | None = None
+
+    def sort(self, hosts: Iterable[Host]) -> list[Host]:
+        """Return the hosts in the order in which to try them."""
+        return sorted(hosts, key=lambda host: host != self._last)
+
+    def accepted(self, host: Host) -> None:
+        """Remember the host that has accepted a connection."""
+        self._last = host

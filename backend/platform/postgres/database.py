@@ -18,7 +18,7 @@ from backend.platform.observability.metrics import (
     observe_connection_wait,
 )
 from backend.platform.postgres.connection import open_connection, session_settings, settings_statement
-from backend.platform.postgres.connection_parameters import ConnectionParameters
+from backend.platform.postgres.connection_parameters import ConnectionParameters, HostOrder
 from backend.platform.postgres.dsn import parse_dsn, service_parameters
 from backend.platform.postgres.error_translation import is_connection_lost, is_retriable_conflict, translate
 from backend.platform.postgres.pool import ConnectionPool
@@ -61,6 +61,7 @@ class Database:
         self._begin = "BEGIN;"
         self._violations: dict[str, Callable[[], DomainError]] = {}
         self._unconfirmed = UnconfirmedCommits()
+        self._host_order = HostOrder()
 
     async def start(self) -> None:
         """Open the pool. An unreachable database is no error: requests get 503 until it is reachable.
@@ -210,6 +211,7 @@ class Database:
                 timeout_seconds=settings.database_pool_acquire_timeout_seconds,
                 command_timeout_seconds=settings.database_statement_timeout_seconds + _CLIENT_MARGIN_SECONDS,
                 settings=server_settings(settings),
+                host_order=self._host_order,
             )
             self._role = getattr(connection.get_settings(), "session_authorization", None)
             await register_codec(connection)

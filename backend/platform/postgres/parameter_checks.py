@@ -56,7 +56,7 @@ def build_parameters(values: ParameterValues, pooler: PoolerSetting) -> Connecti
         tls=tls,
         server_settings=values.server_settings,
         options=values.get("options") or "",
-        target_session_attrs=values.choice("target_session_attrs", _SESSION_ATTRIBUTES, "any"),
+        target_session_attrs=values.choice("target_session_attrs", _SESSION_ATTRIBUTES, "read-write"),
         connect_timeout_seconds=_connect_timeout(values),
         load_balance_hosts=values.choice("load_balance_hosts", ("disable", "random"), "disable") == "random",
         krbsrvname=values.get("krbsrvname"),

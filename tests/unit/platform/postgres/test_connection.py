@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from backend.platform.postgres.connection import open_connection, session_settings, settings_statement
+from backend.platform.postgres.connection_parameters import HostOrder
 from backend.platform.postgres.dsn import parse_dsn
 from tests.support.virtual_time import in_virtual_time
 
@@ -60,7 +61,13 @@ async def connect(url: str, timeout_seconds: float = 6, pooler: Any = "auto") ->
 
 @pytest.mark.parametrize(
     "error",
-    [ConnectionRefusedError(), asyncpg.CannotConnectNowError(), asyncpg.TargetServerAttributeNotMatched()],
+    [
+        ConnectionRefusedError(),
+        asyncpg.CannotConnectNowError(),
+        asyncpg.TargetServerAttributeNotMatched(),
+        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.AdminShutdownError(),
+    ],
 )
 async def test_next_host_is_tried_after_an_error_of_the_host(servers: FakeServers, error: Exception) -> None:
     servers.errors = {"a": error}
@@ -72,6 +79,23 @@ async def test_error_of_the_last_host_is_raised(servers: FakeServers) -> None:
     servers.errors = {"a": ConnectionRefusedError(), "b": asyncpg.CannotConnectNowError("starting up")}
     with pytest.raises(asyncpg.CannotConnectNowError):
         await connect("postgresql://a,b/tasks")
+
+
+async def test_host_of_the_last_connection_is_tried_first(servers: FakeServers) -> None:
+    servers.errors = {"a": ConnectionRefusedError()}
+    parameters, order = parse_dsn("postgresql://a,b,c/tasks"), HostOrder()
+    for _ in range(2):
+        await open_connection(parameters, timeout_seconds=6, host_order=order)
+    assert servers.hosts == ["a", "b", "b"]
+    servers.errors["b"] = ConnectionRefusedError()
+    await open_connection(parameters, timeout_seconds=6, host_order=order)
+    assert servers.hosts[3:] == ["b", "a", "c"]
+
+
+async def test_server_must_be_writable_unless_the_url_says_otherwise(servers: FakeServers) -> None:
+    await connect("postgresql://a/tasks")
+    await connect("postgresql://a/tasks?target_session_attrs=any")
+    assert [call["target_session_attrs"] for call in servers.calls] == ["read-write", "any"]
 
 
 async def test_rejected_role_is_not_tried_on_other_hosts(servers: FakeServers) -> None:
