@@ -5,7 +5,8 @@ import json
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -15,7 +16,9 @@ from backend.config import Settings, load_settings
 from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
 from backend.platform.observability.otel_variables import IGNORED_AT_IMPORT
+from backend.platform.postgres.connection_parameters import ConnectionParameters
 from backend.platform.postgres.dsn import check_dsns, migration_parameters, parse_dsn, service_parameters
+from backend.platform.postgres.idempotency_purge import PurgeTimeout, purge
 from backend.platform.postgres.rollout import (
     MigrationFailed,
     SchemaWaitTimeout,
@@ -104,6 +107,15 @@ def wait_for_schema(timeout: Timeout = 600.0) -> None:
 
 
 @app.command()
+def purge_idempotency_keys(timeout: Timeout = 60.0) -> None:
+    """Delete the idempotency keys that have expired, in batches. Run it daily; it may be stopped at any time.
+
+    Exit codes: 1, the database did not respond in time; 2, a setting, the role or the database must be corrected.
+    """
+    typer.echo(asyncio.run(_purge(load(DatabaseSettings), timeout)))
+
+
+@app.command()
 def config(
     *,
     table: Annotated[
@@ -140,23 +152,34 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
-    except (ConfigurationError, SchemaWaitTimeout, MigrationFailed) as error:
+    except (ConfigurationError, SchemaWaitTimeout, MigrationFailed, PurgeTimeout) as error:
         typer.echo(f"{SERVICE_NAME}: {error}", err=True)
-        sys.exit({SchemaWaitTimeout: 1, MigrationFailed: 3}.get(type(error), 2))
+        sys.exit({SchemaWaitTimeout: 1, PurgeTimeout: 1, MigrationFailed: 3}.get(type(error), 2))
 
 
 async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: float) -> str:
-    async with AsyncExitStack() as stack:
-        check_dsns(settings)
-        if settings.uses_embedded_database:
-            from backend.devtools.embedded_postgres import embedded_postgres  # noqa: PLC0415 - optional
-
-            parameters = parse_dsn(await stack.enter_async_context(embedded_postgres(settings.data_dir)))
-        else:
-            parameters = migration_parameters(settings)
+    async with _direct_parameters(settings) as parameters:
         return await migrate_with_retry(
             parameters, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
         )
+
+
+async def _purge(settings: DatabaseSettings, timeout_seconds: float) -> str:
+    async with _direct_parameters(settings) as parameters:
+        return await purge(parameters, timeout_seconds=timeout_seconds, report=_report)
+
+
+@asynccontextmanager
+async def _direct_parameters(settings: DatabaseSettings) -> AsyncIterator[ConnectionParameters]:
+    """Yield the connection parameters of migrations. In development without a URL the embedded PostgreSQL runs meanwhile."""
+    check_dsns(settings)
+    if settings.uses_embedded_database:
+        from backend.devtools.embedded_postgres import embedded_postgres  # noqa: PLC0415 - optional
+
+        async with embedded_postgres(settings.data_dir) as url:
+            yield parse_dsn(url)
+    else:
+        yield migration_parameters(settings)
 
 
 def _report(message: str) -> None:

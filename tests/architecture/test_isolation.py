@@ -18,6 +18,7 @@ import backend
 from backend.db.schema import SCHEMA
 from backend.models.task import TASKS
 from backend.models.user import USERS
+from backend.platform.postgres.idempotency_purge import PURGE_KEYS
 from backend.platform.postgres.statement import CompiledStatement
 from backend.schemas.task_page import SORT_KEYS
 
@@ -111,13 +112,20 @@ def faults(expression: ClauseElement) -> Iterator[str]:
                     yield f"reads {table} of other users"
 
 
-STATEMENTS = list(statements())
+ADMINISTRATIVE = [PURGE_KEYS]
+"""Statements of commands, which no request can run."""
+STATEMENTS = [each for each in statements() if each not in ADMINISTRATIVE]
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
 def test_every_statement_is_restricted_to_one_user(statement: CompiledStatement) -> None:
     assert "user_id" in statement.parameters
     assert list(faults(statement.expression)) == []
+
+
+def test_no_part_of_the_api_imports_an_administrative_statement() -> None:
+    importers = {path.name for path in ROOT.rglob("*.py") if ".idempotency_purge import" in path.read_text()}
+    assert importers == {"cli.py"}
 
 
 def test_statements_that_are_compiled_on_first_use_are_discovered() -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.dsn import parse_dsn
+from backend.platform.postgres.idempotency_purge import purge
 from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.rollout import migrate_with_retry, wait_until_migrated
 from backend.platform.postgres.schema import SchemaState
@@ -113,6 +115,7 @@ async def test_service_needs_no_other_privilege_on_any_route(service_role: str) 
     assert "is current" in await wait_until_migrated(
         service_role, SCHEMA, timeout_seconds=0, report=pytest.fail
     )
+    assert "Deleted 0 " in await purge(parse_dsn(service_role), timeout_seconds=0, report=pytest.fail)
 
 
 @pytest.mark.parametrize(

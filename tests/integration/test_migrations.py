@@ -215,6 +215,7 @@ async def test_indexes_are_exactly_those_of_the_models(database_url: str) -> Non
         "ix_tasks_user_id_completed_priority": "(user_id, completed, priority, id)",
         "ix_tasks_search_and_tags": "gin (user_id, completed, title gin_trgm_ops, description gin_trgm_ops, tags)",
         "ix_idempotency_keys_user_id_created_at": "(user_id, created_at)",
+        "ix_idempotency_keys_created_at": "brin (created_at) WITH (autosummarize='on')",
     }
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from backend import cli, main
 from backend.cli import app
 from backend.platform.errors import ConfigurationError
+from backend.platform.postgres.idempotency_purge import PurgeTimeout
 from backend.platform.postgres.rollout import MigrationFailed, SchemaWaitTimeout
 from tests.support.logs import restored_logging
 
@@ -28,7 +29,17 @@ def error_of(command: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "dev", "migrate", "wait-for-schema", "seed", "config", "dev --reload"]
+    "command",
+    [
+        "serve",
+        "dev",
+        "migrate",
+        "wait-for-schema",
+        "purge-idempotency-keys",
+        "seed",
+        "config",
+        "dev --reload",
+    ],
 )
 def test_invalid_url_stops_the_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", URL)
@@ -36,7 +47,9 @@ def test_invalid_url_stops_the_command(command: str, monkeypatch: pytest.MonkeyP
     assert error_of(command) == f"DATABASE_URL {SENTENCE}"
 
 
-@pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "config", "serve"])
+@pytest.mark.parametrize(
+    "command", ["migrate", "wait-for-schema", "purge-idempotency-keys", "config", "serve"]
+)
 def test_sentence_names_the_variable(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://alice@db/tasks")
     monkeypatch.setenv("DATABASE_MIGRATION_URL", URL)
@@ -46,7 +59,9 @@ def test_sentence_names_the_variable(command: str, monkeypatch: pytest.MonkeyPat
     assert error_of(command) == f"DATABASE_URL_FILE {SENTENCE}"
 
 
-@pytest.mark.parametrize("command", ["migrate", "wait-for-schema", "config", "serve"])
+@pytest.mark.parametrize(
+    "command", ["migrate", "wait-for-schema", "purge-idempotency-keys", "config", "serve"]
+)
 def test_missing_root_certificate_stops_the_command(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -79,7 +94,8 @@ def test_invalid_argument_is_a_usage_error(arguments: list[str], name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(SchemaWaitTimeout, 1), (ConfigurationError, 2), (MigrationFailed, 3)]
+    ("error", "code"),
+    [(SchemaWaitTimeout, 1), (PurgeTimeout, 1), (ConfigurationError, 2), (MigrationFailed, 3)],
 )
 def test_expected_error_ends_with_its_exit_code_and_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[Exception], code: int

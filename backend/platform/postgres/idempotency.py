@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -28,7 +28,10 @@ from backend.platform.errors import IdempotencyKeyInProgress, IdempotencyKeyReus
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.statement import CompiledStatement, Connection, parameter
 
-__all__ = ["IDEMPOTENCY_KEYS", "IdempotencyKey", "IdempotencyStore"]
+__all__ = ["IDEMPOTENCY_KEYS", "KEY_LIFETIME", "IdempotencyKey", "IdempotencyStore"]
+
+KEY_LIFETIME: Final = timedelta(hours=24)
+"""Age at which a key expires."""
 
 
 class IdempotencyKey(SQLModel, table=True):
@@ -50,10 +53,17 @@ IDEMPOTENCY_KEYS = SQLModel.metadata.tables["idempotency_keys"]
 
 # For the deletion of a user's expired keys.
 Index("ix_idempotency_keys_user_id_created_at", IDEMPOTENCY_KEYS.c.user_id, IDEMPOTENCY_KEYS.c.created_at)
+# For the purge: keys are stored in the order of their creation, so a BRIN index of a few pages is enough.
+Index(
+    "ix_idempotency_keys_created_at",
+    IDEMPOTENCY_KEYS.c.created_at,
+    postgresql_using="brin",
+    postgresql_with={"autosummarize": "on"},
+)
 
 _user_id = parameter("user_id", Text)
 _key = parameter("key", Text)
-_is_expired = IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(timedelta(hours=24), Interval)
+_is_expired = IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(KEY_LIFETIME, Interval)
 
 _write_to_wal = func.pg_logical_emit_message(true(), literal("", Text), literal("", Text))
 """Makes a replay wait for the synchronous standby, as only a commit with WAL does: the first request's commit may still

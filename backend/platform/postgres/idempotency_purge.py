@@ -1,0 +1,121 @@
+"""Deletes the expired idempotency keys of all users, in short transactions beside the traffic."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from sqlalchemy import Interval, Select, any_, delete, func, literal, literal_column, select
+
+from backend.platform.errors import ConfigurationError, DatabaseMisconfigured
+from backend.platform.postgres.connection import open_connection, settings_statement
+from backend.platform.postgres.connection_parameters import ConnectionParameters
+from backend.platform.postgres.error_translation import translate
+from backend.platform.postgres.idempotency import IDEMPOTENCY_KEYS, KEY_LIFETIME
+from backend.platform.postgres.statement import CompiledStatement
+from backend.platform.postgres.transaction import transaction
+
+__all__ = ["BATCH_SIZE", "PURGE_KEYS", "PurgeTimeout", "purge"]
+
+BATCH_SIZE: Final = 5000
+"""Maximum number of keys that one transaction deletes."""
+
+_PAUSE_RATIO: Final = 2.0
+"""Pause after a batch, as a multiple of the batch's duration: the slower the database, the longer the pause."""
+
+_RETRY_SECONDS: Final = 2.0
+_CONNECT_SECONDS: Final = 5.0
+_STATEMENT_SECONDS: Final = 60.0
+
+_BEGIN: Final = "BEGIN;" + settings_statement(
+    {
+        "statement_timeout": f"{_STATEMENT_SECONDS:.0f}s",
+        # A request that deletes its user's expired keys can wait for a batch that waits for the request. The batch
+        # gives up before PostgreSQL detects the deadlock (`deadlock_timeout`, 1 s) and may cancel the request.
+        "lock_timeout": "100ms",
+        # The planner estimates the BRIN index as more expensive than an index scan of all keys, which takes longer.
+        "enable_indexscan": "off",
+        "enable_seqscan": "off",
+    },
+    is_local=True,
+)
+
+_expired: Select[Any] = (
+    select(literal_column("ctid"))
+    .select_from(IDEMPOTENCY_KEYS)
+    .where(IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(KEY_LIFETIME, Interval))
+    .limit(BATCH_SIZE)
+)
+_deleted = (
+    delete(IDEMPOTENCY_KEYS)
+    .where(literal_column("ctid") == any_(func.array(_expired.scalar_subquery())))
+    .returning(IDEMPOTENCY_KEYS.c.created_at)
+    .cte("deleted")
+)
+
+PURGE_KEYS = CompiledStatement("purge idempotency keys", select(func.count()).select_from(_deleted))
+"""Administrative statement without a user: deletes up to `BATCH_SIZE` expired keys and returns their number."""
+
+
+class PurgeTimeout(Exception):
+    """The database was unreachable, or a request kept keys locked, for all of the time limit."""
+
+
+async def purge(
+    parameters: ConnectionParameters, *, timeout_seconds: float, report: Callable[[str], object]
+) -> str:
+    """Delete all expired idempotency keys, each batch in its own transaction.
+
+    Args:
+        parameters: Connection parameters of a role with the privileges SELECT and DELETE on `idempotency_keys`.
+        timeout_seconds: Seconds after the last deleted batch for which transient failures are retried; 0 tries once.
+        report: Called with one sentence for each failed attempt.
+
+    Returns:
+        A sentence with the number of deleted keys.
+
+    Raises:
+        ConfigurationError: The URL, the role or the database must be corrected; the message says how.
+        PurgeTimeout: The time limit is reached. The deleted batches are committed.
+    """
+    started = time.monotonic()
+    deadline = started + timeout_seconds
+    keys = 0
+    while True:
+        try:
+            async with aclosing(_delete_batches(parameters)) as batches:
+                async for count in batches:
+                    keys += count
+                    deadline = time.monotonic() + timeout_seconds
+        except Exception as error:
+            failure = translate(error)
+            if isinstance(failure, DatabaseMisconfigured):
+                raise ConfigurationError(failure.reason) from None
+            if failure is None:
+                raise
+            reason = f"The purge was interrupted ({type(error).__name__}) after {keys} deleted keys."
+        else:
+            return f"Deleted {keys} expired idempotency keys in {time.monotonic() - started:.1f} s."
+        if time.monotonic() + _RETRY_SECONDS > deadline:
+            raise PurgeTimeout(f"Timed out. {reason}")
+        report(f"{reason} Retrying.")
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _delete_batches(parameters: ConnectionParameters) -> AsyncGenerator[int]:
+    """Delete batches until one is incomplete; yield the number of keys of each."""
+    connection = await open_connection(
+        parameters, timeout_seconds=_CONNECT_SECONDS, command_timeout_seconds=_STATEMENT_SECONDS + 1
+    )
+    try:
+        count = BATCH_SIZE
+        while count == BATCH_SIZE:
+            started = time.monotonic()
+            async with transaction(connection, _BEGIN):
+                ((count,),) = await PURGE_KEYS.fetch(connection, {})
+            yield count
+            if count == BATCH_SIZE:
+                await asyncio.sleep(_PAUSE_RATIO * (time.monotonic() - started))
+    finally:
+        await connection.close(timeout=1.0)
