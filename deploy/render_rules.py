@@ -26,7 +26,7 @@ COMPOSE_RULES = _ROOT / "deploy" / "compose" / "alerts" / "task-service.yaml"
 COMPOSE_VALUES: Mapping[str, Any] = {
     "selector": 'job="task-service"',
     "frontendSelector": 'job="task-service-web"',
-    "prometheusRule": {"kubernetes": False},
+    "prometheusRule": {"kubernetes": False, "postgres": False},
 }
 """Value `monitoring` that matches the scrape configuration of `docker compose`."""
 

@@ -130,7 +130,7 @@ def test_a_release_watches_only_itself() -> None:
     for group in spec["groups"]:
         for rule in group["rules"]:
             own = 'namespace="tasks", job="mine"'
-            if group["name"] == "task-service-kubernetes":
+            if group["name"] in {"task-service-kubernetes", "task-service-postgres"}:
                 own = 'namespace="tasks"'
             elif group["name"] == "task-service-frontend":
                 own = 'namespace="tasks", job="mine-web"'

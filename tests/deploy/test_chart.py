@@ -79,8 +79,10 @@ def test_production_needs_two_secrets_and_nothing_else() -> None:
         ("PodDisruptionBudget", ""),
         ("NetworkPolicy", ""),
         ("NetworkPolicy", "migration"),
+        ("NetworkPolicy", "purge"),
         ("NetworkPolicy", "test"),
         ("Pod", "test"),
+        ("CronJob", "purge"),
         next(key for key in objects if key[0] == "Job"),
     }
 
@@ -110,6 +112,21 @@ def test_migration_is_given_no_secret_of_tokens_and_a_role_of_its_own() -> None:
         "DATABASE_URL_FILE",
         "DATABASE_POOLER",
     }
+
+
+def test_purge_has_the_url_of_the_migration_and_never_runs_twice_at_once() -> None:
+    assert ("CronJob", "purge") not in render(*PRODUCTION, "purge.enabled=false")
+    objects = render(*PRODUCTION, "migrations.database.existingSecret=owner", "purge.schedule=@hourly")
+    spec = objects["CronJob", "purge"]["spec"]
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("@hourly", "Forbid")
+    job = next(manifest for (kind, _), manifest in objects.items() if kind == "Job")
+    of_purge, of_migration = pod(spec["jobTemplate"]), pod(job)
+    assert of_purge["volumes"] == of_migration["volumes"]
+    assert of_purge["securityContext"] == of_migration["securityContext"]
+    (container,) = of_purge["containers"]
+    assert container["args"] == ["purge-idempotency-keys"]
+    same = ("image", "env", "securityContext", "volumeMounts", "resources")
+    assert [container[key] for key in same] == [of_migration["containers"][0][key] for key in same]
 
 
 def job_name(*values: str) -> str:

@@ -230,7 +230,7 @@ def test_frontend_reaches_the_api_and_the_mail_server_where_it_uses_them() -> No
         ),
         (
             {"database": {"existingSecret": "database", "maxConnections": 70}},
-            "4 connections × (2 pods + 1 surge) of the frontend = 72, but database.maxConnections is 70",
+            "+ 1 of the purge + 4 connections × (2 pods + 1 surge) of the frontend = 73, but database.maxConnections is 70",
         ),
         (
             {

@@ -10,6 +10,7 @@ from tests.support.helm import Manifest, require_helm, template
 EXTRA_EGRESS = {"ports": [{"port": 5353, "protocol": "UDP"}]}
 COMPONENTS = {
     "migration": "production",
+    "purge": "production",
     "test": "production",
     "embedded-database": "trial",
     "web": "frontend",
@@ -77,6 +78,13 @@ DIFFERENCES = {
     ("migration", "pod", "initContainers"): "wait-for-schema waits for the migration itself",
     ("migration", "volumes", "run"): "it has no workers that share metrics",
     ("migration", "volumes", "secrets"): "it changes tables and verifies no token",
+    ("purge", "pod", "restartPolicy"): "a failed purge is tried again by its Job, whose pods' logs stay",
+    ("purge", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
+    ("purge", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
+    ("purge", "pod", "topologySpreadConstraints"): "one pod is not spread",
+    ("purge", "pod", "initContainers"): "its first run may fail before the migration, and is tried again",
+    ("purge", "volumes", "run"): "it has no workers that share metrics",
+    ("purge", "volumes", "secrets"): "it deletes rows and verifies no token",
     ("test", "pod", "restartPolicy"): "helm reports its first failure",
     ("test", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
     ("test", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
@@ -112,6 +120,8 @@ CONTAINER_DIFFERENCES = {
     ("wait-for-schema", "mounts /run/app"): "it has no workers that share metrics",
     ("migrate", "resources"): "it is one process",
     ("migrate", "mounts /run/app"): "it has no workers that share metrics",
+    ("purge", "resources"): "it is one process",
+    ("purge", "mounts /run/app"): "it has no workers that share metrics",
     ("migrate-again", "resources"): "it is one process",
     ("migrate-again", "mounts /run/app"): "it has no workers that share metrics",
     ("test", "resources"): "it is one process",
@@ -174,9 +184,11 @@ def objects(mode: str) -> tuple[Manifest, ...]:
 def pods(mode: str) -> dict[str, Manifest]:
     """Return metadata and spec of each pod by the label `component`."""
     templates = [
-        manifest if manifest["kind"] == "Pod" else manifest["spec"]["template"]
+        manifest
+        if manifest["kind"] == "Pod"
+        else manifest["spec"].get("jobTemplate", manifest)["spec"]["template"]
         for manifest in objects(mode)
-        if manifest["kind"] in {"Deployment", "Job", "Pod"}
+        if manifest["kind"] in {"CronJob", "Deployment", "Job", "Pod"}
     ]
     return {each["metadata"]["labels"]["app.kubernetes.io/component"]: each for each in templates}
 

@@ -40,12 +40,12 @@ def _helm() -> None:
             "migrations.database.existingSecret has no effect with database.embedded.enabled",
         ),
         (
-            (*PRODUCTION, "database.maxConnections=59"),
-            "Connection budget exceeded: 2 workers × 10 connections × (2 pods + 1 surge) = 60, but database.maxConnections is 59",
+            (*PRODUCTION, "database.maxConnections=60"),
+            "Connection budget exceeded: 2 workers × 10 connections × (2 pods + 1 surge) + 1 of the purge = 61, but database.maxConnections is 60",
         ),
         (
             (*PRODUCTION, "database.maxConnections=100", "autoscaling.enabled=true"),
-            "(6 pods + 1 surge) = 140, but database.maxConnections is 100",
+            "(6 pods + 1 surge) + 1 of the purge = 141, but database.maxConnections is 100",
         ),
         ((*PRODUCTION, "database.pool.prewarmSize=11"), "database.pool.prewarmSize (11) is above"),
         (

@@ -114,8 +114,9 @@ async def _delete_batches(parameters: ConnectionParameters) -> AsyncGenerator[in
             started = time.monotonic()
             async with transaction(connection, _BEGIN):
                 ((count,),) = await PURGE_KEYS.fetch(connection, {})
+            seconds = time.monotonic() - started
             yield count
             if count == BATCH_SIZE:
-                await asyncio.sleep(_PAUSE_RATIO * (time.monotonic() - started))
+                await asyncio.sleep(_PAUSE_RATIO * seconds)
     finally:
         await connection.close(timeout=1.0)

@@ -73,6 +73,16 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{- /* For `volumes`: the URL of migrations and of the purge, as a list of secret, key and file. A direct address and a role that may
+       change tables, if there is one. The service's own role needs no such permission. */ -}}
+{{- define "task-service.directSecret" -}}
+{{- $secret := list (include "task-service.databaseSecret" .) (include "task-service.databaseKey" .) "database-url" -}}
+{{- with include "task-service.migrationSecret" . }}
+{{- $secret = list . (ternary $.Values.migrations.database.key "migration-url" (not (empty $.Values.migrations.database.existingSecret))) "database-url" -}}
+{{- end -}}
+{{- toJson $secret }}
+{{- end }}
+
 {{- /* Spreads the pods of one component over zones and nodes: {{ include "task-service.topologySpread" (list . "api" constraints) }} */ -}}
 {{- define "task-service.topologySpread" -}}
 {{- $root := first . -}}
