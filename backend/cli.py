@@ -62,6 +62,8 @@ def serve() -> None:
             raise ConfigurationError(schema.defect)
         if schema and schema.state is SchemaState.BEHIND:
             raise ConfigurationError(f"the database's schema is behind: run `{SERVICE_NAME} migrate` first")
+        if schema and schema.durability_warning:
+            _report(schema.durability_warning)
         if schema is None:  # requests get 503 until the database answers
             _report("the database does not answer yet")
     for variable, reason in IGNORED_AT_IMPORT:  # the new interpreter does not inherit them

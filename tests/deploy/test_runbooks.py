@@ -1,7 +1,9 @@
 """Each alert has its runbook, and what runbooks and the on-call page name is there."""
 
 import re
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,17 @@ def test_queries_are_right_and_name_only_metrics_that_exist(tmp_path: Path) -> N
         for name in re.findall(r"([a-z][\w:]*)\{", text):
             stem = re.sub(r"_(total|bucket|count|sum)$", "", name)
             assert name in recorded | FOREIGN or f'"{name}"' in source or f'"{stem}"' in source, name
+
+
+def test_connectivity_of_every_host_of_a_url_is_checked(tmp_path: Path) -> None:
+    page = (FOLDER / "TaskServiceDatabaseUnavailable.md").read_text()
+    (program,) = re.findall(r'python -c "\n(.*?)"\n', page, re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        (tmp_path / "url").write_text(f"postgresql://u:p%40@127.0.0.1:9,127.0.0.1:{port}/tasks\n")
+        program = program.replace("/etc/task-service/database-url", str(tmp_path / "url"))
+        result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    one, refused, other, answers = result.stdout.splitlines()
+    assert (one, other) == ("u 127.0.0.1 9 /tasks", f"u 127.0.0.1 {port} /tasks")
+    assert "refused" in refused
+    assert answers == f"('127.0.0.1', {port}) answers"

@@ -53,6 +53,7 @@ class Readiness:
         self._clock = clock
         self._cached_until = float("-inf")
         self._logged_reason: str | None = None
+        self._logged_warning: str | None = None
 
     async def not_ready_reason(self) -> str | None:
         """Return why the worker is not ready, None if it is."""
@@ -81,6 +82,9 @@ class Readiness:
             return error.reason
         except (DomainError, TimeoutError):
             return "the database does not answer"
+        if (warning := schema.durability_warning) and warning != self._logged_warning:
+            _log.warning("writes are not durable", reason=warning)
+        self._logged_warning = warning
         if schema.defect:
             return schema.defect
         if schema.state is SchemaState.BEHIND:

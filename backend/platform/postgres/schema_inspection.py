@@ -16,10 +16,14 @@ __all__ = ["DatabaseSchema", "inspect_schema", "inspect_schema_at"]
 _TIMEOUT_SECONDS = 5.0
 """Maximum wait for a connection, if the URL has no `connect_timeout`, and for each query."""
 
+_WEAK_COMMITS: Final = {"off", "local", "remote_write"}
+"""Values of `synchronous_commit` with which COMMIT does not wait until the WAL is on the disks of primary and standby."""
+
 # Reads only the system catalogs, which every role can read. A grant on columns counts as a grant on the table.
 _FACTS: Final = """
 SELECT
     current_setting('server_encoding') AS encoding,
+    current_setting('synchronous_commit') AS synchronous_commit,
     to_regclass('alembic_version') IS NOT NULL AS has_version_table,
     ARRAY(
         SELECT table_name FROM unnest($1::text[]) AS required (table_name) WHERE to_regclass(table_name) IS NULL
@@ -66,6 +70,7 @@ class DatabaseSchema:
         migration_defect: A sentence with the defect that no migration can fix; None without such a defect.
         foreign_revisions: Revisions of another application that shares `alembic_version`.
         missing_grants: The GRANT statements for the missing privileges of the connected role.
+        synchronous_commit: The setting of the session: the server's, the role's, or that of the URL.
     """
 
     revision: str | None
@@ -73,6 +78,17 @@ class DatabaseSchema:
     migration_defect: str | None = None
     foreign_revisions: tuple[str, ...] = ()
     missing_grants: tuple[str, ...] = ()
+    synchronous_commit: str = "on"
+
+    @property
+    def durability_warning(self) -> str | None:
+        """A sentence if the session's COMMIT returns before a crash or a failover can no longer lose the transaction."""
+        if self.synchronous_commit not in _WEAK_COMMITS:
+            return None
+        return (
+            f"synchronous_commit is {self.synchronous_commit}: a crash or a failover can lose acknowledged writes;"
+            " set it to on or remote_apply for the server, the role and the database URL"
+        )
 
     @property
     def defect(self) -> str | None:
@@ -112,7 +128,7 @@ async def inspect_schema(
     )
     if state is SchemaState.BEHIND and not facts["missing_usage"]:
         grants = ()  # the migration creates the tables, and can grant privileges
-    return DatabaseSchema(revision, state, defect, foreign, grants)
+    return DatabaseSchema(revision, state, defect, foreign, grants, facts["synchronous_commit"])
 
 
 async def inspect_schema_at(

@@ -126,3 +126,14 @@ async def test_probe_responds_with_the_reason(monkeypatch: pytest.MonkeyPatch) -
     assert (not_ready.status, not_ready.json()["reason"]) == (503, "the database does not answer")
     # Liveness ignores the database: an outage must not restart pods.
     assert (await call(app, "GET", "/livez")).status == 200
+
+
+async def test_weak_commit_is_logged_once_and_does_not_make_a_worker_unready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checks = Checks(monkeypatch)
+    checks.result = DatabaseSchema(SCHEMA.head_revision, SchemaState.CURRENT, synchronous_commit="local")
+    with capture_logs() as logs:
+        assert [await checks.readiness.not_ready_reason() for _ in range(2)] == [None, None]
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("writes are not durable", "warning")]
+    assert logs[0]["reason"].startswith("synchronous_commit is local:")

@@ -16,6 +16,7 @@ GRANT = "GRANT INSERT ON tasks TO web"
 def connection_with(*revisions: str, **facts: Any) -> FakeConnection:
     defaults = {
         "encoding": "UTF8",
+        "synchronous_commit": "on",
         "has_version_table": bool(revisions),
         "missing_tables": [],
         "missing_columns": [],
@@ -95,3 +96,14 @@ async def test_unreadable_version_table_is_reported_without_reading_it() -> None
     assert len(connection.queries) == 1
     assert (found.revision, found.state, found.missing_grants) == (None, SchemaState.BEHIND, (grant,))
     assert grant in (found.defect or "")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_weak"),
+    [("off", True), ("local", True), ("remote_write", True), ("on", False), ("remote_apply", False)],
+)
+async def test_commit_that_a_failover_can_lose_is_a_warning(value: str, *, is_weak: bool) -> None:
+    found = await inspect(HEAD, synchronous_commit=value)
+    assert found.defect is None
+    assert (found.durability_warning is not None) == is_weak
+    assert not is_weak or f"synchronous_commit is {value}:" in (found.durability_warning or "")
