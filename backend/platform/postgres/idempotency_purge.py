@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Interval, Select, any_, delete, func, literal, literal_column, select
@@ -13,7 +14,7 @@ from backend.platform.postgres.connection import open_connection, settings_state
 from backend.platform.postgres.connection_parameters import ConnectionParameters
 from backend.platform.postgres.error_translation import translate
 from backend.platform.postgres.idempotency import IDEMPOTENCY_KEYS, KEY_LIFETIME
-from backend.platform.postgres.statement import CompiledStatement
+from backend.platform.postgres.statement import CompiledStatement, parameter
 from backend.platform.postgres.transaction import transaction
 
 __all__ = ["BATCH_SIZE", "PURGE_KEYS", "PurgeTimeout", "purge"]
@@ -21,9 +22,10 @@ __all__ = ["BATCH_SIZE", "PURGE_KEYS", "PurgeTimeout", "purge"]
 BATCH_SIZE: Final = 5000
 """Maximum number of keys that one transaction deletes."""
 
-_PAUSE_RATIO: Final = 2.0
+_PAUSE_RATIO: Final = 4.0
 """Pause after a batch, as a multiple of the batch's duration: the slower the database, the longer the pause."""
 
+_BEFORE_EVERY_KEY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RETRY_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 5.0
 _STATEMENT_SECONDS: Final = 60.0
@@ -44,7 +46,10 @@ _BEGIN: Final = "BEGIN;" + settings_statement(
 _expired: Select[Any] = (
     select(literal_column("ctid"))
     .select_from(IDEMPOTENCY_KEYS)
-    .where(IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(KEY_LIFETIME, Interval))
+    .where(
+        IDEMPOTENCY_KEYS.c.created_at >= parameter("since", IDEMPOTENCY_KEYS.c.created_at.type),
+        IDEMPOTENCY_KEYS.c.created_at <= func.now() - literal(KEY_LIFETIME, Interval),
+    )
     .limit(BATCH_SIZE)
 )
 _deleted = (
@@ -54,8 +59,11 @@ _deleted = (
     .cte("deleted")
 )
 
-PURGE_KEYS = CompiledStatement("purge idempotency keys", select(func.count()).select_from(_deleted))
-"""Administrative statement without a user: deletes up to `BATCH_SIZE` expired keys and returns their number."""
+PURGE_KEYS = CompiledStatement(
+    "purge idempotency keys", select(func.count(), func.max(_deleted.c.created_at)).select_from(_deleted)
+)
+"""Administrative statement without a user: deletes up to `BATCH_SIZE` expired keys that were created at or after `since`.
+It returns their number and the time of the newest one."""
 
 
 class PurgeTimeout(Exception):
@@ -104,19 +112,24 @@ async def purge(
 
 
 async def _delete_batches(parameters: ConnectionParameters) -> AsyncGenerator[int]:
-    """Delete batches until one is incomplete; yield the number of keys of each."""
+    """Delete batches until no expired key is left; yield the number of keys of each.
+
+    A batch begins at the time where the previous one ended, to skip the dead rows before it. Keys are not exactly in the
+    order of their creation, so the last batch is one without this limit.
+    """
     connection = await open_connection(
         parameters, timeout_seconds=_CONNECT_SECONDS, command_timeout_seconds=_STATEMENT_SECONDS + 1
     )
     try:
-        count = BATCH_SIZE
-        while count == BATCH_SIZE:
+        since, is_last = _BEFORE_EVERY_KEY, False
+        while not is_last:
             started = time.monotonic()
             async with transaction(connection, _BEGIN):
-                ((count,),) = await PURGE_KEYS.fetch(connection, {})
+                ((count, newest),) = await PURGE_KEYS.fetch(connection, {"since": since})
             seconds = time.monotonic() - started
             yield count
-            if count == BATCH_SIZE:
-                await asyncio.sleep(_PAUSE_RATIO * seconds)
+            is_last = since == _BEFORE_EVERY_KEY and count < BATCH_SIZE
+            since = newest if count == BATCH_SIZE else _BEFORE_EVERY_KEY
+            await asyncio.sleep(0 if is_last else _PAUSE_RATIO * seconds)
     finally:
         await connection.close(timeout=1.0)
