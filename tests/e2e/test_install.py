@@ -112,11 +112,20 @@ def test_trying_out_needs_one_value_and_helm_test_passes(namespace: Namespace, i
     uninstall(namespace, "demo")
 
 
-def test_helm_test_passes_in_production(namespace: Namespace) -> None:
+def test_helm_test_and_purge_succeed_in_production(namespace: Namespace) -> None:
     namespace.upgrade(
         "production", "replicas=1", "networkPolicy.from[0].podSelector.matchLabels.app=frontend"
     )
     assert ": 204" in helm_test(namespace, "production")
+    namespace.kubectl("create", "job", "purge-now", "--from=cronjob/production-task-service-purge")
+    namespace.kubectl("wait", "--for=condition=complete", "job/purge-now", "--timeout=120s")
+    assert "Deleted 0 expired idempotency keys" in namespace.kubectl("logs", "job/purge-now")
+    wait_until(
+        lambda: namespace.get("cronjobs")[0]["status"].get("lastSuccessfulTime"),
+        60,
+        what="the CronJob has succeeded",
+    )
+    namespace.kubectl("delete", "job", "purge-now")
     uninstall(namespace, "production")
 
 
