@@ -46,7 +46,7 @@ _USERS_TABLE = """
         attnotnull AND NOT atthasdef AND attidentity = '' AS is_required,
         EXISTS (
             SELECT FROM pg_constraint AS reference JOIN pg_class AS referrer ON referrer.oid = reference.conrelid
-            WHERE reference.contype = 'f' AND reference.confrelid = attrelid AND referrer.relname <> ALL ($1::text[])
+            WHERE reference.contype = 'f' AND reference.confrelid = attrelid AND NOT (referrer.relname = ANY ($1::text[]))
                 AND obj_description(reference.oid, 'pg_constraint') IS DISTINCT FROM 'task-service'
         ) AS is_referenced
     FROM pg_attribute

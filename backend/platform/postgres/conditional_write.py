@@ -19,7 +19,7 @@ def meets_precondition(version: ColumnElement[int]) -> ColumnElement[bool]:
     if_none_match = parameter("if_none_match", ARRAY(BigInteger))
     return (
         or_(if_match.is_(None), version == func.any(if_match))
-        & or_(if_none_match.is_(None), version != func.all(if_none_match))
+        & or_(if_none_match.is_(None), ~(version == func.any(if_none_match)))  # SPQR cannot parse `<> ALL`
         & ~parameter("if_none_match_any", Boolean)
     )
 

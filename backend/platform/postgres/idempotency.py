@@ -71,12 +71,14 @@ wait, or its wait may have been cancelled. FOR UPDATE has the same effect but ne
 
 LOCK_KEY = CompiledStatement(
     "lock idempotency key",
-    # The lock ends with the transaction: it works through PgBouncer and needs no unlock.
+    # The lock ends with the transaction: it works through PgBouncer and needs no unlock. The count makes the statement
+    # name a table and the user, so that a router sends it to the user's shard, and gives one row also without a key.
     select(
         func.pg_try_advisory_xact_lock(
             func.hashtextextended(_user_id + literal(" ", Text) + _key, literal(0, BigInteger))
-        )
-    ),
+        ),
+        func.count(),
+    ).where(IDEMPOTENCY_KEYS.c.user_id == _user_id, IDEMPOTENCY_KEYS.c.key == _key),
 )
 
 FIND_KEY = CompiledStatement(
