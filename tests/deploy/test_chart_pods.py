@@ -70,30 +70,28 @@ MODES = {"production": PRODUCTION, "trial": TRIAL, "key set": KEY_SET, "frontend
 ANOTHER_IMAGE = "it runs PostgreSQL's image, which reads none of the service's files and variables"
 FRONTENDS_IMAGE = "it runs the frontend's image, whose variables are those of `frontend.config`"
 ANOTHER_PROGRAM = {"embedded-database", "web", "web-migration"}  # with variables of its own
+ONE_PROCESS = ("migrate", "migrate-again", "purge", "test")
 DIFFERENCES = {
-    ("migration", "pod", "restartPolicy"): "a failed migration is tried again by its Job, whose pods' logs stay",
-    ("migration", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
-    ("migration", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
-    ("migration", "pod", "topologySpreadConstraints"): "one pod is not spread",
-    ("migration", "pod", "initContainers"): "wait-for-schema waits for the migration itself",
-    ("migration", "volumes", "run"): "it has no workers that share metrics",
-    ("migration", "volumes", "secrets"): "it changes tables and verifies no token",
-    ("purge", "pod", "restartPolicy"): "a failed purge is tried again by its Job, whose pods' logs stay",
-    ("purge", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
-    ("purge", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
-    ("purge", "pod", "topologySpreadConstraints"): "one pod is not spread",
-    ("purge", "pod", "initContainers"): "its first run may fail before the migration, and is tried again",
-    ("purge", "volumes", "run"): "it has no workers that share metrics",
-    ("purge", "volumes", "secrets"): "it deletes rows and verifies no token",
+    **{(each, "pod", "topologySpreadConstraints"): "one pod is not spread" for each in COMPONENTS if each != "web"},
+    **{
+        (component, *field): reason
+        for component in ("migration", "purge")
+        for field, reason in {
+            ("pod", "restartPolicy"): "a failed run is tried again by its Job, whose pods' logs stay",
+            ("pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
+            ("pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
+            ("pod", "initContainers"): "wait-for-schema waits for the migration, and a failed purge runs again",
+            ("volumes", "run"): "it has no workers that share metrics",
+            ("volumes", "secrets"): "it verifies no token",
+        }.items()
+    },
     ("test", "pod", "restartPolicy"): "helm reports its first failure",
     ("test", "pod", "terminationGracePeriodSeconds"): "it has no requests to finish; Kubernetes' default is enough",
     ("test", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
-    ("test", "pod", "topologySpreadConstraints"): "one pod is not spread",
     ("test", "pod", "initContainers"): "it calls a service that runs",
     ("test", "volumes", "run"): "it has no workers that share metrics",
     ("test", "volumes", "secrets"): "it makes tokens and asks no database",
     ("embedded-database", "pod", "affinity"): "it may run on a node that the service's own pods keep each other from",
-    ("embedded-database", "pod", "topologySpreadConstraints"): "one pod is not spread",
     ("embedded-database", "pod", "terminationGracePeriodSeconds"): "its data ends with it, so nothing is to be finished",
     ("embedded-database", "pod", "initContainers"): "wait-for-schema waits for it",
     ("embedded-database", "pod", "securityContext"): "PostgreSQL's image has a user of its own",
@@ -110,7 +108,6 @@ DIFFERENCES = {
     ("web-migration", "pod", "restartPolicy"): "as that of the service's migration",
     ("web-migration", "pod", "terminationGracePeriodSeconds"): "as that of the service's migration",
     ("web-migration", "pod", "affinity"): "as that of the service's migration",
-    ("web-migration", "pod", "topologySpreadConstraints"): "one pod is not spread",
     ("web-migration", "pod", "initContainers"): "wait-for-schema waits for the service's migration",
     ("web-migration", "volumes", "run"): "it is one process",
     ("web-migration", "volumes", "secrets"): "it encrypts the first key of the tokens",
@@ -118,14 +115,8 @@ DIFFERENCES = {
 CONTAINER_DIFFERENCES = {
     ("wait-for-schema", "resources"): "it asks the database one question",
     ("wait-for-schema", "mounts /run/app"): "it has no workers that share metrics",
-    ("migrate", "resources"): "it is one process",
-    ("migrate", "mounts /run/app"): "it has no workers that share metrics",
-    ("purge", "resources"): "it is one process",
-    ("purge", "mounts /run/app"): "it has no workers that share metrics",
-    ("migrate-again", "resources"): "it is one process",
-    ("migrate-again", "mounts /run/app"): "it has no workers that share metrics",
-    ("test", "resources"): "it is one process",
-    ("test", "mounts /run/app"): "it has no workers that share metrics",
+    **{(name, "resources"): "it is one process" for name in ONE_PROCESS},
+    **{(name, "mounts /run/app"): "it has no workers that share metrics" for name in ONE_PROCESS},
     ("test", "variable ENVIRONMENT"): "only in development may tokens be made",
     ("test", "variable DATABASE_URL_FILE"): "it asks no database",
     ("test", "variable DATABASE_POOLER"): "it asks no database",
@@ -183,13 +174,9 @@ def objects(mode: str) -> tuple[Manifest, ...]:
 
 def pods(mode: str) -> dict[str, Manifest]:
     """Return metadata and spec of each pod by the label `component`."""
-    templates = [
-        manifest
-        if manifest["kind"] == "Pod"
-        else manifest["spec"].get("jobTemplate", manifest)["spec"]["template"]
-        for manifest in objects(mode)
-        if manifest["kind"] in {"CronJob", "Deployment", "Job", "Pod"}
-    ]
+    kinds = {"CronJob", "Deployment", "Job", "Pod"}
+    found = [each["spec"].get("jobTemplate", each) for each in objects(mode) if each["kind"] in kinds]
+    templates = [each["spec"].get("template", each) for each in found]
     return {each["metadata"]["labels"]["app.kubernetes.io/component"]: each for each in templates}
 
 
