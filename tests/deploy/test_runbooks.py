@@ -112,6 +112,6 @@ def test_connectivity_of_every_host_of_a_url_is_checked(tmp_path: Path) -> None:
         program = program.replace("/etc/task-service/database-url", str(tmp_path / "url"))
         result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     one, refused, other, answers = result.stdout.splitlines()
-    assert (one, other) == ("u 127.0.0.1 9 /tasks", f"u 127.0.0.1 {port} /tasks")
+    assert (one, other) == ("u 127.0.0.1 9 tasks", f"u 127.0.0.1 {port} tasks")
     assert "refused" in refused
     assert answers == f"('127.0.0.1', {port}) answers"

@@ -121,8 +121,15 @@ class Connection:
         for packet in packets:
             if not self.transport.is_closing():
                 self.protocol.data_received(packet)
-            for _ in range(6):
-                await asyncio.sleep(0)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the event loop has nothing more to do for this connection: pipelined requests run one by one."""
+        progress, unchanged = -1, 0
+        while unchanged < 6:
+            unchanged = unchanged + 1 if progress == len(self.transport.written) else 0
+            progress = len(self.transport.written)
+            await asyncio.sleep(0)
 
     def statuses(self) -> list[int]:
         return statuses_of(bytes(self.transport.written))
