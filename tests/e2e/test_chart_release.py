@@ -26,6 +26,7 @@ KINDS = (
     *(
         "deployment-apps-v1",
         "job-batch-v1",
+        "cronjob-batch-v1",
         "pod-v1",
         "service-v1",
         "serviceaccount-v1",
