@@ -70,18 +70,10 @@ async def test_failover_behind_a_list_of_hosts(pair: Pair, silent_port: int, how
     await fail_over_under_load(pair, url, how)
 
 
-async def test_failover_behind_a_pooler(pair: Pair, tmp_path: Path) -> None:
-    name = Name(link_directory(tmp_path) / "name", pair.primary)
+async def test_failover_behind_a_pooler(pair: Pair, postgres_folder: Path) -> None:
+    name = Name(postgres_folder / uuid4().hex, pair.primary)
     async with pgbouncer(name.url) as url:
         await fail_over_under_load(pair, f"{url}&pgbouncer=true", signal.SIGKILL, name)
-
-
-def link_directory(tmp_path: Path) -> Path:
-    # Every user can enter it: PgBouncer and PostgreSQL do not run as root.
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.owner() == tmp_path.owner() and directory.name.startswith(("pytest-", "test_")):
-            directory.chmod(0o755)
-    return tmp_path
 
 
 async def fail_over_under_load(pair: Pair, url: str, how: signal.Signals, name: Name | None = None) -> None:
