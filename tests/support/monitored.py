@@ -191,7 +191,8 @@ async def observed(
 
 def _external() -> bytes:
     now = int(time.time())
-    text = _EXTERNAL.replace("@expires@", str(now + 60 * 86_400)).replace("@renews@", str(now + 30 * 86_400))
+    text = _EXTERNAL.replace("@now@", str(now))
+    text = text.replace("@expires@", str(now + 60 * 86_400)).replace("@renews@", str(now + 30 * 86_400))
     return text.encode()
 
 
