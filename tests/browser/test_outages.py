@@ -1,4 +1,4 @@
-"""What the page shows while a part of the stack is away, and that nothing is lost: real outages, no replaced responses."""
+"""The page during an outage of a part of the stack shows the reason and loses nothing. Servers and databases really stop."""
 
 import asyncio
 import contextlib

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -27,10 +28,10 @@ class Deployment:
     def post(self, endpoint: str, **body: str) -> httpx.Response:
         return self.client.post(f"/api/auth/{endpoint}", json=body)
 
-    def tasks(self, method: str, user: str, **options: object) -> httpx.Response:
+    def tasks(self, method: str, user: str, **options: Any) -> httpx.Response:
         token = self.client.get("/api/auth/token").json()["token"]
         headers = {"Authorization": f"Bearer {token}"}
-        return self.client.request(method, f"/api/{user}/tasks", headers=headers, **options)  # type: ignore[arg-type]
+        return self.client.request(method, f"/api/{user}/tasks", headers=headers, **options)
 
 
 @pytest.fixture(scope="module")

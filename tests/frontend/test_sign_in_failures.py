@@ -68,7 +68,7 @@ async def test_a_role_of_its_own_needs_only_the_documented_privileges(
         async with running_frontend(url, migrated=False) as frontend, frontend.sign_up() as ada:
             assert (await frontend.probe("/readyz")).status_code == 200
             assert (await ada.client.get("/api/auth/token")).status_code == 200
-            await execute(empty_database_url, f"INSERT INTO tasks (user_id, title) VALUES ('{ada.id}', 'T')")  # noqa: S608
+            await execute(empty_database_url, f"INSERT INTO tasks (user_id, title) VALUES ('{ada.id}', 'T')")  # noqa: S608 - made by Better Auth
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await execute(url, "SELECT title FROM tasks")
             assert (await ada.post("delete-user", {"password": PASSWORD})).status_code == 200

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -14,26 +14,12 @@ import pytest
 from backend.devtools.embedded_postgres import DATABASE, server_url
 from tests.support.keyed_load import KeyedLoad, keyed_load
 from tests.support.pgbouncer import pgbouncer
-from tests.support.replication import Pair, PairTemplate, Server, pair_template
+from tests.support.replication import Pair, Server
 from tests.support.service import running_service, service_settings
 from tests.support.waiting import poll_until
 
 ALL_TITLES = "SELECT coalesce(array_agg(title), '{}') FROM tasks"
 LIMITS = {"database_statement_timeout_seconds": 1, "database_pool_max_size": 4}
-
-
-@pytest.fixture(scope="module")
-async def template(anyio_backend: str, postgres_folder: Path) -> AsyncIterator[PairTemplate]:  # noqa: ARG001 - its scope
-    folder = postgres_folder / f"pair-{uuid4().hex[:8]}"
-    folder.mkdir()
-    async with pair_template(folder) as template:
-        yield template
-
-
-@pytest.fixture
-async def pair(template: PairTemplate) -> AsyncIterator[Pair]:
-    async with template.pair() as pair:
-        yield pair
 
 
 @pytest.fixture

@@ -1,34 +1,16 @@
 """No acknowledged write is lost: a primary whose commits wait for a synchronous standby."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
-import pytest
 
-from tests.support.replication import Pair, PairTemplate, pair_template
+from tests.support.replication import Pair
 from tests.support.service import User, running_service, service_settings
 
 TITLES = "SELECT array_agg(title ORDER BY id) FROM tasks"
 SHORT = {"database_statement_timeout_seconds": 0.1}
 """The client's time limit is then 1.1 s: longer than an undisturbed commit takes, even on a slow machine."""
-
-
-@pytest.fixture(scope="module")
-async def template(anyio_backend: str, postgres_folder: Path) -> AsyncIterator[PairTemplate]:  # noqa: ARG001 - its scope
-    folder = postgres_folder / f"pair-{uuid4().hex[:8]}"
-    folder.mkdir()
-    async with pair_template(folder) as template:
-        yield template
-
-
-@pytest.fixture
-async def pair(template: PairTemplate) -> AsyncIterator[Pair]:
-    async with template.pair() as pair:
-        yield pair
 
 
 def settings(pair: Pair, **overrides: Any) -> Any:
