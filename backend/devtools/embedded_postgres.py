@@ -114,8 +114,6 @@ def server_url(socket_dir: Path, database: str = "postgres") -> str:
 
 
 def _start(layout: ClusterLayout, settings: Mapping[str, str], log_path: Path) -> _Server:
-    if not (layout.data_dir / "PG_VERSION").exists():
-        _create_cluster(layout)
     options = {
         "listen_addresses": "",
         "port": "5432",
@@ -206,21 +204,25 @@ async def _accepts_connections(url: str) -> bool:
 async def _start_until_ready(
     layout: ClusterLayout, url: str, settings: Mapping[str, str], log_path: Path
 ) -> _Server:
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while True:
-                server = await asyncio.to_thread(_start, layout, settings, log_path)
+    if not (layout.data_dir / "PG_VERSION").exists():
+        # Outside the time limit: a slow disk needs minutes, and a thread cannot be cancelled.
+        await asyncio.to_thread(_create_cluster, layout)
+    deadline = asyncio.get_running_loop().time() + _START_SECONDS
+    while True:
+        server = await asyncio.to_thread(_start, layout, settings, log_path)
+        try:
+            async with asyncio.timeout_at(deadline):
                 while server.process.poll() is None:
                     if await _accepts_connections(url):
                         return server
                     await asyncio.sleep(0.01)
-                server.stop()
-                if not server.has_lock_conflict:
-                    raise ConfigurationError(f"the embedded PostgreSQL exited during startup; see {log_path}")
-                await asyncio.sleep(0.05)
-    except TimeoutError:
+        except TimeoutError:
+            server.stop()
+            raise ConfigurationError(f"the embedded PostgreSQL does not answer; see {log_path}") from None
         server.stop()
-        raise ConfigurationError(f"the embedded PostgreSQL does not answer; see {log_path}") from None
+        if not server.has_lock_conflict:
+            raise ConfigurationError(f"the embedded PostgreSQL exited during startup; see {log_path}")
+        await asyncio.sleep(0.05)
 
 
 async def _create_database(url: str) -> None:

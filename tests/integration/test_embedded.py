@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from backend.devtools import cluster_layout
+from backend.devtools import embedded_postgres as embedded_postgres_module
 from backend.devtools.embedded_postgres import embedded_postgres
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres.connection import open_connection
@@ -162,6 +163,19 @@ async def test_error_of_a_failed_start_names_the_log_file(postgres_folder: Path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to switch to another user")
+async def test_server_that_does_not_answer_in_time_is_stopped(
+    postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = postgres_folder / "slow"
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded_postgres_module, "_START_SECONDS", 0)
+        with pytest.raises(ConfigurationError, match=r"does not answer; see .*postgres\.log"):
+            async with embedded_postgres(folder):
+                pass
+    async with embedded_postgres(folder) as url:
+        assert await run(url, "SELECT 1") == 1
+
+
 async def test_root_with_a_strict_umask(postgres_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_layout, "_ROOT_DIR", postgres_folder / "strict-root")
     before = os.umask(0o077)
