@@ -74,7 +74,8 @@ def test_value_sets_follow_each_other_in_one_release(namespace: Namespace, image
             started = perf_counter()
             namespace.helm(
                 *("upgrade", "--install", "walk", str(CHART), "--wait", "--timeout=180s", f"--values={file}"),
-                *(f"--set=image.repository={repository}", f"--set=image.tag={tag}", "--set=preStopSeconds=1"),
+                *(f"--set=image.repository={repository}", f"--set=image.tag={tag}"),
+                *("--set=preStopSeconds=1", "--set=workers=1"),
                 *(f"--set=frontend.image.repository={frontend}", f"--set=frontend.image.tag={tag}"),
                 *(f"--set=database.embedded.image={images.postgres}", "--set=resources.requests.cpu=100m"),
             )

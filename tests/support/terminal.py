@@ -93,7 +93,14 @@ def install(namespace: Namespace, folder: Path) -> None:
     (folder / "charts").symlink_to(ROOT / "charts")
     certificate(namespace, folder)
     ingress = ("ingress.enabled=true", f"ingress.hosts[0]={HOST}", "ingress.tls[0].secretName=certificate")
-    values = ("preStopSeconds=1", "ingress.className=none", f"ingress.tls[0].hosts[0]={HOST}", *ingress)
+    # One worker a pod: dozens of commands restart the pods.
+    values = (
+        "workers=1",
+        "preStopSeconds=1",
+        "ingress.className=none",
+        f"ingress.tls[0].hosts[0]={HOST}",
+        *ingress,
+    )
     # Twice, so that there is a release to go back to.
     namespace.upgrade("demo", *values)
     namespace.upgrade("demo", *values, "podAnnotations.release=second")
