@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ import yaml
 from backend.config import Settings
 from backend.devtools.development_token import make_token
 from tests.support.helm import CHART
+from tests.support.load import Answer
 from tests.support.waiting import stretched
 
 __all__ = ["InCluster", "Namespace", "Seen", "kubectl", "registry", "require_cluster", "wait_until"]
@@ -90,6 +92,7 @@ class Seen:
     lost: list[str]
     acknowledged: list[str]
     seconds: list[float]
+    answers: list[Answer]
 
     @property
     def total(self) -> int:
@@ -123,6 +126,7 @@ class InCluster:
             said["lost"],
             said["acknowledged"],
             said["seconds"],
+            [Answer(*each) for each in said["answers"]],
         )
         return self.seen
 
@@ -151,20 +155,19 @@ class Namespace:
         kubectl("create", "namespace", self.name)
         kubectl("label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted")
         kubectl("create", "namespace", self.outside)
-        manifest = (Path(__file__).parent / "fixtures.yaml").read_text()
-        for name, value in {
-            "$NODE": self.node,
-            "$POSTGRES_IMAGE": self.postgres_image,
-            "$IMAGE": self.image,
-            "$FOLDER": f"/tmp/task-service-{self.name}",  # noqa: S108 - on the node; the name is generated
-        }.items():
-            manifest = manifest.replace(name, value)
-        kubectl("-n", self.outside, "apply", "-f", "-", text=manifest)
+        folder = f"/tmp/task-service-{self.name}"  # noqa: S108 - on the node; the name is generated
+        self.apply_outside("fixtures.yaml", FOLDER=folder)
         self.secret("database", url=self.database_url("tasks", "tasks"))
         self.secret("auth", secret=SECRET)
         kubectl(
             "-n", self.outside, "wait", "--for=condition=Available", "deployment", "--all", "--timeout=120s"
         )
+
+    def apply_outside(self, manifest: str, **values: str) -> None:
+        """Apply a manifest of this folder in the namespace outside, with `$NAME` replaced by its value."""
+        values |= {"NODE": self.node, "POSTGRES_IMAGE": self.postgres_image, "IMAGE": self.image}
+        text = Template((Path(__file__).parent / manifest).read_text()).safe_substitute(values)
+        kubectl("-n", self.outside, "apply", "-f", "-", text=text)
 
     def delete(self) -> None:
         """Remove both, their pods at once: one that takes its time to stop keeps its share of a small node."""
@@ -241,11 +244,12 @@ class Namespace:
             check=check,
         )
 
-    def sql(self, statement: str) -> list[str]:
+    def sql(self, *statements: str, server: str = "deployment/postgres") -> list[str]:
         """Run SQL as the owner of everything, and return the lines."""
         output = kubectl(
-            "-n", self.outside, "exec", "deployment/postgres", "--",
-            *("psql", "--host=127.0.0.1", "--username=tasks", "--dbname=tasks", "-qAt", "-v", "ON_ERROR_STOP=1", "-c", statement),
+            "-n", self.outside, "exec", server, "--",
+            *("psql", "--host=127.0.0.1", "--username=tasks", "--dbname=tasks", "-qAt", "-v", "ON_ERROR_STOP=1"),
+            *(f"--command={statement}" for statement in statements),
         )  # fmt: skip
         return output.splitlines()
 
@@ -287,7 +291,7 @@ class Namespace:
             if running.seen is None:
                 await running.end()
 
-    def assert_stored_once(self, seen: Seen) -> None:
+    def assert_stored_once(self, seen: Seen, *, server: str = "deployment/postgres") -> None:
         """Hold what was acknowledged against the database: each task there, exactly once."""
-        stored = Counter(self.sql("SELECT title FROM tasks"))
+        stored = Counter(self.sql("SELECT title FROM tasks", server=server))
         assert {title for title in seen.acknowledged if stored[title] != 1} == set()

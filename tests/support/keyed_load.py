@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.support.load import Answer
 from tests.support.service import User
 
 __all__ = ["KeyedLoad", "keyed_load"]
@@ -23,14 +24,12 @@ class KeyedLoad:
     Attributes:
         ids: The ids in the responses with 201, by title.
         statuses: Number of responses by status.
-        failures: Time (`time.monotonic`), method and status of each response with 500 or more.
-        successes: Time of the last successful response by method.
+        answers: Each response.
     """
 
     ids: dict[str, set[int]] = field(default_factory=dict)
     statuses: Counter[int] = field(default_factory=Counter)
-    failures: list[tuple[float, str, int]] = field(default_factory=list)
-    successes: dict[str, float] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
     is_running: bool = True
 
     def lost_and_duplicated(self, titles: Sequence[str]) -> tuple[set[str], set[str]]:
@@ -70,7 +69,5 @@ async def _client(user: User, load: KeyedLoad) -> None:
 
 def _record(load: KeyedLoad, method: str, response: httpx.Response) -> None:
     load.statuses[response.status_code] += 1
-    if response.status_code >= 500:
-        load.failures.append((time.monotonic(), method, response.status_code))
-    else:
-        load.successes[method] = time.monotonic()
+    has_retry_after = "Retry-After" in response.headers
+    load.answers.append(Answer(time.time(), method, response.status_code, has_retry_after))

@@ -11,11 +11,12 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import uuid4
 
-__all__ = ["Load", "Proxy", "run_load", "run_proxy"]
+__all__ = ["Answer", "Load", "Proxy", "recovery", "run_load", "run_proxy"]
 
 _LATENCY_SECONDS = 0.010
 
@@ -54,6 +55,15 @@ class Proxy:
             raise
 
 
+class Answer(NamedTuple):
+    """A response, and when it came (`time.time`)."""
+
+    time: float
+    method: str
+    status: int
+    has_retry_after: bool
+
+
 @dataclass
 class Load:
     """What clients saw.
@@ -66,7 +76,27 @@ class Load:
     lost: list[str] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     running: bool = True
+
+
+def recovery(answers: Sequence[Answer], promoted: float) -> str:
+    """Return the longest time without a success and the last failure of each method, in seconds after a promotion.
+
+    Args:
+        answers: In order.
+        promoted: `time.time` of the promotion.
+    """
+    parts = []
+    for method in ("GET", "POST"):
+        succeeded, failed = (
+            [a.time - promoted for a in answers if a.method == method and (a.status >= 400) == is_failure]
+            for is_failure in (False, True)
+        )
+        start, end = max(itertools.pairwise(succeeded), key=lambda pair: pair[1] - pair[0])
+        last = max(failed, default=start)
+        parts.append(f"{method}: no success from {start:.1f} s to {end:.1f} s, last failure at {last:.1f} s")
+    return "; ".join(parts)
 
 
 @contextlib.asynccontextmanager
@@ -161,6 +191,7 @@ async def _ask(
     load.seconds.append(time.perf_counter() - started)
     status = int(head[9:12])
     load.statuses[status] += 1
+    load.answers.append(Answer(time.time(), method, status, b"\r\nretry-after:" in head))
     if status == 201:
         load.acknowledged.append(title)
     return b"connection: close" not in head
