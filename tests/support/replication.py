@@ -67,11 +67,23 @@ class Server:
         await poll_until(accepts, 60, what="the server accepts connections", retried=_NOT_YET)
 
     async def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End the server: SIGINT is a fast shutdown, SIGKILL a crash."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.send_signal(how)
+        """End the server, also a suspended one: SIGINT is a fast shutdown, SIGKILL a crash."""
+        if self.process is not None and self.process.returncode is None:
+            self._signal_all(signal.SIGCONT)
+            self.process.send_signal(how)
             await self.process.wait()
+
+    def suspend(self) -> None:
+        """Let the server keep its connections and accept more, but never respond."""
+        self._signal_all(signal.SIGSTOP)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):  # a session that has just ended
+                os.kill(each, number)
 
     async def promote(self) -> None:
         """Make the standby a primary, which waits for no standby."""
@@ -125,10 +137,17 @@ class Pair:
         state = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
         await self.primary.until(state, "the standby is synchronous")
 
-    async def fail_over(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End the primary and promote the standby."""
-        await self.primary.stop(how)
+    async def fail_over(self) -> None:
+        """Kill the primary and promote the standby."""
+        await self.fail_primary(signal.SIGKILL)
         await self.standby.promote()
+
+    async def fail_primary(self, how: signal.Signals) -> None:
+        """End the primary, or with SIGSTOP suspend it."""
+        if how == signal.SIGSTOP:
+            self.primary.suspend()
+        else:
+            await self.primary.stop(how)
 
     async def stop(self) -> None:
         """End both servers."""

@@ -14,7 +14,7 @@ import pytest
 from tests.support.waiting import poll_until
 from tests.support.workers import free_port
 
-__all__ = ["PROXIES", "Forwarded", "ReverseProxy", "run_reverse_proxy"]
+__all__ = ["PROXIES", "Forwarded", "ReverseProxy", "run_program", "run_reverse_proxy"]
 
 _NGINX = """
 daemon off;
@@ -115,22 +115,37 @@ async def run_reverse_proxy(
         port: Of the proxy; 0 selects a free one.
     """
     name = kind.partition(" ")[0]
+    port = port or free_port()
+    values = {"folder": folder, "port": port, "service": service_port, "snippet": _SNIPPETS.get(kind, "")}
+    configuration = (_NGINX if name == "nginx" else _HAPROXY).format(**values)
+    async with run_program(name, configuration, folder, port):
+        yield ReverseProxy(f"http://127.0.0.1:{port}", folder / ("log" if name == "nginx" else "output"))
+
+
+@contextlib.asynccontextmanager
+async def run_program(name: str, configuration: str, folder: Path, port: int) -> AsyncIterator[None]:
+    """Run nginx or HAProxy until the block ends, its output in the file `output`.
+
+    Args:
+        name: `nginx` or `haproxy`.
+        configuration: The content of its file.
+        folder: For its files.
+        port: Where it listens according to its configuration.
+    """
     program = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if program is None:
         reason = f"{name} is not installed (apt-get install {'nginx-light' if name == 'nginx' else name})"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    port = port or free_port()
-    file, log = folder / "configuration", folder / "log"
-    values = {"folder": folder, "port": port, "service": service_port, "snippet": _SNIPPETS.get(kind, "")}
-    file.write_text((_NGINX if name == "nginx" else _HAPROXY).format(**values))
+    file = folder / "configuration"
+    file.write_text(configuration)
     arguments = ("-c", file, "-e", folder / "error") if name == "nginx" else ("-db", "-f", file)
     with (folder / "output").open("wb") as output:
         process = await asyncio.create_subprocess_exec(program, *arguments, stdout=output, stderr=output)
     try:
         await _until_listening(process, port)
-        yield ReverseProxy(f"http://127.0.0.1:{port}", log if name == "nginx" else folder / "output")
+        yield
     finally:
         process.kill()
         await process.wait()
