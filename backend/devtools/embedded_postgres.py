@@ -60,7 +60,8 @@ async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] | None =
 
     Args:
         data_dir: DATA_DIR, which contains the cluster; created if absent.
-        settings: Server settings by name. Ignored if the server already runs.
+        settings: Server settings by name. Ignored if the server already runs, except `port`, which is part of
+            the socket's name.
 
     Yields:
         URL of the database, on a Unix socket that only this user and root can open.
@@ -68,19 +69,21 @@ async def embedded_postgres(data_dir: Path, settings: Mapping[str, str] | None =
     Raises:
         ConfigurationError: The binaries are not installed, or the server does not start.
     """
+    settings = settings or {}
+    port = settings.get("port", "5432")
     server = None
     try:
         # Of two concurrent starts, the second uses the server of the first.
         with _locked(data_dir / "postgres.lock"):
             layout = await asyncio.to_thread(prepare_layout, data_dir)
-            url = server_url(layout.socket_dir)
+            url = server_url(layout.socket_dir, port=port)
             if not await _accepts_connections(url):
-                server = await _start_until_ready(layout, url, settings or {}, data_dir / "postgres.log")
+                server = await _start_until_ready(layout, url, settings, data_dir / "postgres.log")
             await _create_database(url)
     except OSError as error:
         raise cannot_use(error, data_dir) from None
     try:
-        yield server_url(layout.socket_dir, DATABASE)
+        yield server_url(layout.socket_dir, DATABASE, port)
     finally:
         if server is not None:
             await asyncio.to_thread(server.stop)
@@ -108,9 +111,9 @@ def running_embedded_postgres(data_dir: Path) -> Iterator[None]:
             runner.run(stack.aclose())
 
 
-def server_url(socket_dir: Path, database: str = "postgres") -> str:
+def server_url(socket_dir: Path, database: str = "postgres", port: str = "5432") -> str:
     """Return the URL of a database on the server whose Unix socket is in this directory."""
-    return f"postgresql://postgres@/{database}?{urlencode({'host': socket_dir})}"
+    return f"postgresql://postgres@/{database}?{urlencode({'host': socket_dir, 'port': port})}"
 
 
 def _start(layout: ClusterLayout, settings: Mapping[str, str], log_path: Path) -> _Server:
