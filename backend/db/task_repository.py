@@ -8,7 +8,13 @@ import asyncpg
 from backend.db import task_statements as tasks
 from backend.db.task_bulk_statements import COUNT_TAGS, DELETE_COMPLETED
 from backend.db.task_fields import column_values, task_row
-from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
+from backend.db.task_list_statements import (
+    FILTER_PARAMETERS,
+    SET_CUSTOM_PLAN,
+    Condition,
+    search_window,
+    select_page,
+)
 from backend.db.user_repository import register_user_reference
 from backend.models.task import TASKS, TaskRow, VersionedTask
 from backend.platform.concurrency.precondition import Precondition
@@ -65,7 +71,7 @@ class TaskRepository:
         rows = await self._database.fetch(
             select_page(query.sort, query.order, conditions),
             retry_on_disconnect=True,
-            custom_plan=is_filtered,
+            custom_plan=SET_CUSTOM_PLAN if is_filtered else None,
             **values,
         )
         return [task_row(row) for row in rows]

@@ -1,6 +1,7 @@
 """Databases for tests: made by the migrations once, then cloned."""
 
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +13,10 @@ from backend.db.schema import SCHEMA
 from backend.devtools.embedded_postgres import embedded_postgres
 from backend.platform.postgres.migration import migrate
 
-__all__ = ["Server", "run_server"]
+__all__ = ["POOLER", "Router", "Server", "run_server"]
+
+POOLER = os.environ.get("DATABASE_POOLER", "auto")
+"""Of a configured server: tests/e2e/test_shards.py runs the contract tests through a router of shards."""
 
 # Nothing here outlives the tests, so nothing waits for the disk.
 UNSAFE_BUT_FAST = {
@@ -56,6 +60,15 @@ class Server:
             await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+class Router(Server):
+    """A router of migrated shards, which all tests share: it cannot make databases."""
+
+    @contextlib.asynccontextmanager
+    async def database(self, template: str) -> AsyncIterator[str]:  # noqa: ARG002 - that of a server
+        """Yield the URL of the one database."""
+        yield self._url
+
+
 @contextlib.asynccontextmanager
 async def run_server(folder: Path, url: str | None) -> AsyncIterator[tuple[Server, str]]:
     """Yield a server and the name of its migrated template.
@@ -67,6 +80,9 @@ async def run_server(folder: Path, url: str | None) -> AsyncIterator[tuple[Serve
     async with contextlib.AsyncExitStack() as stack:
         if url is None:
             url = await stack.enter_async_context(embedded_postgres(folder, UNSAFE_BUT_FAST))
+        if POOLER == "spqr":
+            yield Router(url), ""
+            return
         server = Server(url)
         template = await stack.enter_async_context(server.database("template0"))
         await migrate(template, SCHEMA)

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from backend.db.schema import SCHEMA
-from backend.platform.postgres.database import CUSTOM_PLAN
+from backend.platform.postgres.custom_plan import CUSTOM_PLAN
 from backend.platform.postgres.migration import migrate
 from backend.platform.postgres.statement import CompiledStatement
 from tests.support.kept_cluster import kept_cluster

@@ -17,6 +17,7 @@ from backend.config import Settings
 from backend.devtools.development_token import make_token
 from backend.main import create_app
 from backend.platform.server.http_protocol import BoundedHttpProtocol
+from tests.support.database import POOLER
 from tests.support.waiting import scaled, stretched
 
 __all__ = ["SECRET", "RunningService", "User", "running_service", "service_settings"]
@@ -28,6 +29,7 @@ def service_settings(database_url: str, **overrides: Any) -> Settings:
     """Return settings that read nothing from the environment."""
     values: dict[str, Any] = {
         "database_url": database_url,
+        "database_pooler": POOLER,
         "better_auth_secret": SECRET,
         "database_pool_prewarm_size": 0,
         "database_pool_max_size": 8,

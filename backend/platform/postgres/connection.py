@@ -118,7 +118,7 @@ def _arguments(parameters: ConnectionParameters, settings: Mapping[str, str]) ->
         defaults = {name: value for name, value in settings.items() if name not in from_options}
         server_settings = {**defaults, **parameters.server_settings}
         options = parameters.options
-    else:  # PgBouncer rejects unknown startup parameters
+    else:  # PgBouncer rejects unknown startup parameters, and SPQR ignores them
         application_name = parameters.server_settings.get("application_name")
         server_settings = {"application_name": application_name} if application_name else {}
         options = other_options

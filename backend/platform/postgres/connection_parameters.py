@@ -8,8 +8,8 @@ from backend.platform.postgres.tls import TlsParameters
 
 __all__ = ["ConnectionParameters", "Host", "HostOrder", "Pooler", "PoolerSetting"]
 
-Pooler = Literal["none", "session", "transaction"]
-PoolerSetting = Literal["auto", "none", "session", "transaction"]
+Pooler = Literal["none", "session", "spqr", "transaction"]
+PoolerSetting = Literal["auto", "none", "session", "spqr", "transaction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ConnectionParameters:
         load_balance_hosts: Whether to try the hosts in random order.
         krbsrvname: Kerberos service name; None for the server's default.
         gsslib: GSSAPI library, `gssapi` or `sspi`.
-        pooler: Mode of the pooler in front of the server.
+        pooler: Mode of the pooler in front of the server; `spqr` for a router of shards.
         ignores_channel_binding: Whether `channel_binding=require` is not enforced, which asyncpg cannot do.
     """
 

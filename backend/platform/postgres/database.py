@@ -17,26 +17,22 @@ from backend.platform.observability.metrics import (
     observe_connection_timeout,
     observe_connection_wait,
 )
-from backend.platform.postgres.connection import open_connection, session_settings, settings_statement
-from backend.platform.postgres.connection_parameters import ConnectionParameters, HostOrder
+from backend.platform.postgres.connection import open_connection
+from backend.platform.postgres.connection_parameters import ConnectionParameters, HostOrder, Pooler
+from backend.platform.postgres.custom_plan import CUSTOM_PLAN, plan_then_fetch
 from backend.platform.postgres.dsn import parse_dsn, service_parameters
 from backend.platform.postgres.error_translation import is_connection_lost, is_retriable_conflict, translate
 from backend.platform.postgres.pool import ConnectionPool
+from backend.platform.postgres.session_types import register_types
 from backend.platform.postgres.statement import CompiledStatement, Connection
-from backend.platform.postgres.timestamptz_codec import register_codec
-from backend.platform.postgres.transaction import server_settings, transaction
+from backend.platform.postgres.transaction import begin_statement, server_settings, transaction
 from backend.platform.postgres.unconfirmed_commits import UnconfirmedCommits
 from backend.platform.settings.database import DatabaseSettings
 
-__all__ = ["CUSTOM_PLAN", "Database"]
+__all__ = ["Database"]
 
 _CLIENT_MARGIN_SECONDS = 1.0
 """The client's time limit exceeds the server's by this much, so that it applies to a silent connection only."""
-
-CUSTOM_PLAN = "SET LOCAL plan_cache_mode = force_custom_plan;SET LOCAL effective_cache_size = '8MB';"
-"""Plans for the values, as if no page were cached: a scan of many rows in list order then costs more than one of the few
-that an index of the filter finds. The planner assumes that rows of a filter are spread evenly and that the scan ends soon.
-"""
 
 _log = structlog.get_logger()
 
@@ -56,7 +52,7 @@ class Database:
         self._settings = settings
         self._url = url
         self._pool: ConnectionPool | None = None
-        self._through_pooler = False
+        self._pooler: Pooler = "none"
         self._role: str | None = None
         self._begin = "BEGIN;"
         self._violations: dict[str, Callable[[], DomainError]] = {}
@@ -75,10 +71,8 @@ class Database:
                 "channel_binding=require is not enforced: sslmode=verify-full would authenticate the server",
                 variable=parameters.variable,
             )
-        self._through_pooler = parameters.pooler == "transaction"
-        if self._through_pooler:
-            limits = session_settings(parameters, server_settings(self._settings))
-            self._begin = "BEGIN;" + settings_statement(limits, is_local=True)
+        self._pooler = parameters.pooler
+        self._begin = begin_statement(parameters, self._settings)
         self._pool = ConnectionPool(
             self._connect,
             max_size=self._settings.database_pool_max_size,
@@ -115,7 +109,7 @@ class Database:
         *,
         connection: Connection | None = None,
         retry_on_disconnect: bool = False,
-        custom_plan: bool = False,
+        custom_plan: CompiledStatement | None = None,
         **values: Any,
     ) -> list[asyncpg.Record]:
         """Run one statement in a transaction of its own, or in an open one.
@@ -124,7 +118,8 @@ class Database:
             statement: The statement.
             connection: Connection of an open `transaction`; None acquires one. The other options need None.
             retry_on_disconnect: Run again after a lost connection; for statements that only read.
-            custom_plan: Plan for these values, where the best plan depends on them; costs two round trips.
+            custom_plan: Plan for these values, where the best plan depends on them; costs two round trips. Behind a
+                router of shards this statement sets `CUSTOM_PLAN_SETTINGS`, as the router sends no SET before it.
             values: The statement's parameters.
 
         Raises:
@@ -133,8 +128,11 @@ class Database:
         if connection is not None:
             return await statement.fetch(connection, values)
         work = partial(statement.fetch, values=values)
-        begin = self._begin if self._through_pooler else None
-        if custom_plan:
+        begin = self._begin if self._pooler == "transaction" else None
+        if custom_plan is not None and self._pooler == "spqr":
+            work = partial(plan_then_fetch, plan=custom_plan, statement=statement, values=values)
+            begin = self._begin
+        elif custom_plan is not None:
             begin = self._begin + CUSTOM_PLAN
         return await self._run(work, begin=begin, retry_on_disconnect=retry_on_disconnect)
 
@@ -214,7 +212,7 @@ class Database:
                 host_order=self._host_order,
             )
             self._role = getattr(connection.get_settings(), "session_authorization", None)
-            await register_codec(connection)
+            await register_types(connection, self._pooler)
             self._unconfirmed.watch(connection)
         except BaseException:
             # Includes a cancelled attempt: a silent server never ends it.

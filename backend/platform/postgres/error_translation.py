@@ -72,6 +72,8 @@ _OUTCOMES: Final = {
     "58": Outcome.TRANSIENT,  # system error outside PostgreSQL
     "58P01": Outcome.PERMANENT,  # undefined_file: an extension whose library is not installed
     "72": Outcome.TRANSIENT,  # snapshot too old
+    "SPQRD": Outcome.TRANSIENT,  # SPQR: no connection to the shard
+    "SPQRO": Outcome.TRANSIENT,  # SPQR: connection error
     "XX000": Outcome.TRANSIENT,  # internal_error; poolers also report exhausted connections by it
 }
 

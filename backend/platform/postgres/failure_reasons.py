@@ -29,6 +29,7 @@ _ADVICE: Final = {
     "42P01": _ANOTHER_SCHEMA,
     "42P05": "the database URL leads to a pooler in transaction mode: set DATABASE_POOLER=transaction",
     "58P01": "install the extensions pg_trgm and btree_gin on the server",
+    "SPQR": "check DATABASE_POOLER, and the distributions of the router of shards",
     "XX000": "check the database URL",
 }
 

@@ -34,6 +34,9 @@ def build_parameters(values: ParameterValues, pooler: PoolerSetting) -> Connecti
     """
     _reject_unsupported(values)
     hosts = read_hosts(values)
+    pooler = _pooler(values, hosts, pooler)
+    # A router of shards answers for the shard that it asked first, also after the failover of that shard.
+    session_attributes = "any" if pooler == "spqr" else "read-write"
     has_tcp = any(not host.is_socket for host in hosts)
     # Like libpq, ignore TLS parameters if all hosts are Unix sockets.
     tls = _tls(values) if has_tcp else TlsParameters(values.variable, mode="disable")
@@ -56,12 +59,12 @@ def build_parameters(values: ParameterValues, pooler: PoolerSetting) -> Connecti
         tls=tls,
         server_settings=values.server_settings,
         options=values.get("options") or "",
-        target_session_attrs=values.choice("target_session_attrs", _SESSION_ATTRIBUTES, "read-write"),
+        target_session_attrs=values.choice("target_session_attrs", _SESSION_ATTRIBUTES, session_attributes),
         connect_timeout_seconds=_connect_timeout(values),
         load_balance_hosts=values.choice("load_balance_hosts", ("disable", "random"), "disable") == "random",
         krbsrvname=values.get("krbsrvname"),
         gsslib=values.choice("gsslib", ("gssapi", "sspi"), "gssapi"),
-        pooler=_pooler(values, hosts, pooler),
+        pooler=pooler,
         ignores_channel_binding=has_tcp
         and values.get("channel_binding") == "require"
         and tls.mode != "verify-full",

@@ -153,7 +153,10 @@ async def inspect_schema_at(
         try:
             return await inspect_schema(connection, schema, may_write_users=may_write_users)
         finally:
-            await connection.close(timeout=1.0)
+            if parameters.pooler == "spqr":
+                connection.terminate()  # the router does not close a session that its client ends
+            else:
+                await connection.close(timeout=1.0)
     except ConfigurationError:
         raise
     except Exception as error:

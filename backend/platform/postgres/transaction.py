@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
+from backend.platform.postgres.connection import session_settings, settings_statement
+from backend.platform.postgres.connection_parameters import ConnectionParameters
 from backend.platform.settings.database import DatabaseSettings
 
-__all__ = ["server_settings", "transaction"]
+__all__ = ["begin_statement", "server_settings", "transaction"]
 
 _IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
 """Only the transaction of a hanging worker is idle for as long."""
@@ -39,6 +41,18 @@ async def transaction(connection: asyncpg.Connection[asyncpg.Record], begin: str
             connection.terminate()
         raise
     await connection.execute("COMMIT")
+
+
+def begin_statement(parameters: ConnectionParameters, settings: DatabaseSettings) -> str:
+    """Return the SQL that starts a transaction. A transaction pooler keeps no settings, so it gets them each time.
+
+    A router of shards rejects more than one statement in a message, and sends no setting before it has chosen a shard:
+    there the role has the settings (deploy/shards/limits.sql).
+    """
+    if parameters.pooler != "transaction":
+        return "BEGIN;"
+    limits = session_settings(parameters, server_settings(settings))
+    return "BEGIN;" + settings_statement(limits, is_local=True)
 
 
 def server_settings(settings: DatabaseSettings) -> dict[str, str]:

@@ -33,9 +33,10 @@ class DatabaseSettings(SettingsGroup):
         None,
         description="File that contains DATABASE_MIGRATION_URL; it takes precedence over the variable.",
     )
-    database_pooler: Literal["auto", "none", "session", "transaction"] = Field(
+    database_pooler: Literal["auto", "none", "session", "spqr", "transaction"] = Field(
         "auto",
         description="Mode of the connection pooler in front of PostgreSQL. `transaction` disables prepared statements. "
+        "`spqr` is a router of shards (docs/operations.md). "
         "`auto` selects `transaction` for `pgbouncer=true` in the URL and for the poolers of Neon, Prisma and "
         "Supabase (port 6543), `session` for Supabase's other pooler ports, else `none`.",
     )

@@ -6,7 +6,13 @@ from typing import Any, cast, override
 import pytest
 
 from backend.db.task_fields import COLUMNS, column_values
-from backend.db.task_list_statements import FILTER_PARAMETERS, Condition, search_window, select_page
+from backend.db.task_list_statements import (
+    FILTER_PARAMETERS,
+    SET_CUSTOM_PLAN,
+    Condition,
+    search_window,
+    select_page,
+)
 from backend.db.task_repository import TaskRepository
 from backend.models.task import TaskRow, VersionedTask
 from backend.platform.concurrency.precondition import Precondition
@@ -114,7 +120,7 @@ async def test_search_beyond_an_exhausted_window_reads_the_page_again(*, is_matc
     listed = await repository_on(database).list("alice", query(search="milk"))
     assert [task.id for task in listed] == [9, 1]
     assert database.statements[1] is select_page("created_at", "desc", frozenset({"filters"}))
-    assert database.values[1]["custom_plan"] is True
+    assert database.values[1]["custom_plan"] is SET_CUSTOM_PLAN
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ async def test_server_must_be_writable_unless_the_url_says_otherwise(servers: Fa
     assert [call["target_session_attrs"] for call in servers.calls] == ["read-write", "any"]
 
 
+async def test_router_of_shards_is_not_asked_whether_it_is_writable(servers: FakeServers) -> None:
+    await connect("postgresql://a/tasks", pooler="spqr")
+    await connect("postgresql://a/tasks?target_session_attrs=primary", pooler="spqr")
+    assert [call["target_session_attrs"] for call in servers.calls] == ["any", "primary"]
+
+
 async def test_rejected_role_is_not_tried_on_other_hosts(servers: FakeServers) -> None:
     servers.errors = {"a": asyncpg.InvalidPasswordError()}
     with pytest.raises(asyncpg.InvalidPasswordError):
@@ -150,6 +156,7 @@ async def test_hosts_are_shuffled_only_on_request(
         ),
         ("application_name=web&lock_timeout=7", "session", {"application_name": "web"}, 1024),
         ("application_name=web", "transaction", {"application_name": "web"}, 0),
+        ("application_name=web&lock_timeout=7", "spqr", {"application_name": "web"}, 1024),
         ("options=-c%20lock_timeout%3D7%20endpoint%3Dx", "transaction", {"options": "endpoint=x"}, 0),
     ],
 )

@@ -16,12 +16,14 @@ from backend.platform.errors import (
     DatabaseUnavailable,
     ResourceNotFound,
 )
-from backend.platform.postgres.database import CUSTOM_PLAN, Database
+from backend.platform.postgres.custom_plan import CUSTOM_PLAN
+from backend.platform.postgres.database import Database
 from backend.platform.postgres.pool import ConnectionPool
 from backend.platform.postgres.statement import CompiledStatement
 from tests.support.service import service_settings
 
 SELECT = CompiledStatement("select one", sqlalchemy.text("SELECT 1"))
+SET_PLAN = CompiledStatement("set plan", sqlalchemy.text("SELECT 2"))
 ROWS: list[Any] = [(1,)]
 
 
@@ -79,7 +81,7 @@ async def test_statement_runs_alone_and_the_connection_is_released() -> None:
 
 async def test_statement_with_a_custom_plan_runs_in_a_transaction() -> None:
     connection = FakeConnection(ROWS)
-    await database_on(connection).fetch(SELECT, custom_plan=True)
+    await database_on(connection).fetch(SELECT, custom_plan=SET_PLAN)
     begin = f"BEGIN;{CUSTOM_PLAN}"
     assert connection.events == [begin, "fetch", "COMMIT", "release"]
 
@@ -183,3 +185,15 @@ async def test_transaction_pooler_gets_the_time_limits_in_each_transaction() -> 
     assert begin.startswith("BEGIN;SELECT set_config(E'statement_timeout', E'5000', True)")
     assert "set_config(E'lock_timeout', E'7', True)" in begin
     assert rest == ["fetch", "COMMIT", "release"]
+
+
+async def test_router_of_shards_gets_one_statement_in_a_message_and_no_settings_before_the_shard_is_known() -> (
+    None
+):
+    database = Database(service_settings("postgresql://db/tasks?lock_timeout=7", database_pooler="spqr"))
+    await database.start()
+    connection = FakeConnection(ROWS, [], ROWS)
+    database._pool = cast("ConnectionPool", FakePool(connection))
+    assert await database.fetch(SELECT) == ROWS
+    assert await database.fetch(SELECT, custom_plan=SET_PLAN) == ROWS
+    assert connection.events == ["fetch", "release", "BEGIN;", "fetch", "fetch", "COMMIT", "release"]

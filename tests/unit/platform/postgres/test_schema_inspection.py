@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from backend.db.schema import SCHEMA
+from backend.platform.postgres import schema_inspection
+from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.schema import SchemaState
-from backend.platform.postgres.schema_inspection import DatabaseSchema, inspect_schema
+from backend.platform.postgres.schema_inspection import DatabaseSchema, inspect_schema, inspect_schema_at
 from tests.support.fakes import FakeConnection
 
 HEAD = SCHEMA.head_revision
@@ -107,3 +109,27 @@ async def test_commit_that_a_failover_can_lose_is_a_warning(value: str, *, is_we
     assert found.defect is None
     assert (found.durability_warning is not None) == is_weak
     assert not is_weak or f"synchronous_commit is {value}:" in (found.durability_warning or "")
+
+
+@pytest.mark.parametrize(("pooler", "end"), [("spqr", "terminate"), ("none", "close")])
+async def test_router_of_shards_is_not_waited_for_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, pooler: Any, end: str
+) -> None:
+    ends: list[str] = []
+
+    class Connection(FakeConnection):
+        def terminate(self) -> None:
+            ends.append("terminate")
+
+        async def close(self, *, timeout: float) -> None:  # noqa: ASYNC109 - asyncpg's signature
+            assert timeout == 1.0
+            ends.append("close")
+
+    async def open_connection(*_arguments: Any, **_options: Any) -> FakeConnection:
+        connection = Connection()
+        connection.results = connection_with(HEAD).results
+        return connection
+
+    monkeypatch.setattr(schema_inspection, "open_connection", open_connection)
+    found = await inspect_schema_at(parse_dsn("postgresql://a/tasks", pooler=pooler), SCHEMA)
+    assert (found.revision, ends) == (HEAD, [end])
