@@ -17,7 +17,13 @@ from backend.db.schema import SCHEMA
 from backend.platform.errors import ConfigurationError
 from backend.platform.observability.otel_variables import IGNORED_AT_IMPORT
 from backend.platform.postgres.connection_parameters import ConnectionParameters
-from backend.platform.postgres.dsn import check_dsns, migration_parameters, parse_dsn, service_parameters
+from backend.platform.postgres.dsn import (
+    check_dsns,
+    migration_parameters,
+    parse_dsn,
+    service_parameters,
+    shard_parameters,
+)
 from backend.platform.postgres.idempotency_purge import PurgeTimeout, purge
 from backend.platform.postgres.rollout import (
     MigrationFailed,
@@ -27,6 +33,7 @@ from backend.platform.postgres.rollout import (
 )
 from backend.platform.postgres.schema import SchemaState
 from backend.platform.postgres.schema_probe import probe_schema_at
+from backend.platform.postgres.shards import run_on_every_shard, separate_ids
 from backend.platform.server.listener import check_address
 from backend.platform.service_name import SERVICE_NAME
 from backend.platform.settings.base import load
@@ -80,12 +87,14 @@ def migrate(
     revision: Annotated[str, typer.Argument(help="Alembic revision to upgrade to.")] = "head",
     timeout: Timeout = 60.0,
 ) -> None:
-    """Upgrade the database to the schema of this release. A database that is ahead is not changed.
+    """Upgrade the database, or each one of DATABASE_SHARD_URLS, to the schema of this release.
+
+    A database that is ahead is not changed.
 
     Exit codes: 1, the database did not respond in time; 2, a setting, the role or the database must be
     corrected; 3, the migration failed and would fail again.
     """
-    typer.echo(asyncio.run(_migrate(load(DatabaseSettings), revision, timeout)))
+    asyncio.run(_migrate(load(DatabaseSettings), revision, timeout))
 
 
 @app.command()
@@ -110,11 +119,13 @@ def wait_for_schema(timeout: Timeout = 600.0) -> None:
 
 @app.command()
 def purge_idempotency_keys(timeout: Timeout = 60.0) -> None:
-    """Delete the idempotency keys that have expired, in batches. Run it daily; it may be stopped at any time.
+    """Delete the idempotency keys that have expired, in batches, also on each database of DATABASE_SHARD_URLS.
+
+    Run it daily; it may be stopped at any time.
 
     Exit codes: 1, the database did not respond in time; 2, a setting, the role or the database must be corrected.
     """
-    typer.echo(asyncio.run(_purge(load(DatabaseSettings), timeout)))
+    asyncio.run(_purge(load(DatabaseSettings), timeout))
 
 
 @app.command()
@@ -159,22 +170,49 @@ def main() -> None:
         sys.exit({SchemaWaitTimeout: 1, PurgeTimeout: 1, MigrationFailed: 3}.get(type(error), 2))
 
 
-async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: float) -> str:
+async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: float) -> None:
+    async def migrate_once(number: int, parameters: ConnectionParameters) -> str:
+        result = await migrate_with_retry(
+            parameters, SCHEMA, revision=revision, timeout_seconds=0, report=_report
+        )
+        if revision == "head":
+            await separate_ids(parameters, SCHEMA.tables, number)
+        return result
+
+    if shards := _shards(settings):
+        await run_on_every_shard(
+            shards, migrate_once, timeout_seconds=timeout_seconds, say=typer.echo, report=_report
+        )
+        return
     async with _direct_parameters(settings) as parameters:
-        return await migrate_with_retry(
-            parameters, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
+        typer.echo(
+            await migrate_with_retry(
+                parameters, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
+            )
         )
 
 
-async def _purge(settings: DatabaseSettings, timeout_seconds: float) -> str:
+async def _purge(settings: DatabaseSettings, timeout_seconds: float) -> None:
+    async def purge_once(_number: int, parameters: ConnectionParameters) -> str:
+        return await purge(parameters, timeout_seconds=0, report=_report)
+
+    if shards := _shards(settings):
+        await run_on_every_shard(
+            shards, purge_once, timeout_seconds=timeout_seconds, say=typer.echo, report=_report
+        )
+        return
     async with _direct_parameters(settings) as parameters:
-        return await purge(parameters, timeout_seconds=timeout_seconds, report=_report)
+        typer.echo(await purge(parameters, timeout_seconds=timeout_seconds, report=_report))
+
+
+def _shards(settings: DatabaseSettings) -> list[ConnectionParameters]:
+    check_dsns(settings)
+    return shard_parameters(settings)
 
 
 @asynccontextmanager
 async def _direct_parameters(settings: DatabaseSettings) -> AsyncIterator[ConnectionParameters]:
     """Yield the connection parameters of migrations. In development without a URL the embedded PostgreSQL runs meanwhile."""
-    check_dsns(settings)
     if settings.uses_embedded_database:
         from backend.devtools.embedded_postgres import embedded_postgres  # noqa: PLC0415 - optional
 

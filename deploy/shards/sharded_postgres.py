@@ -23,6 +23,7 @@ from backend.devtools.embedded_postgres import DATABASE, embedded_postgres
 from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.migration import migrate
+from backend.platform.postgres.shards import separate_ids
 
 __all__ = ["PROGRAM", "Router", "Shard", "ShardedPostgres", "key_ranges", "sharded_postgres"]
 
@@ -38,17 +39,22 @@ class Shard:
     """One PostgreSQL server.
 
     Attributes:
-        name: Its name in the router's configuration.
+        number: From 1, in the order of the key ranges.
         port: TCP port on 127.0.0.1.
         url: URL of the database, without the router.
     """
 
-    name: str
+    number: int
     port: int
     _folder: Path
     _settings: Mapping[str, str]
     url: str = ""
     _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    @property
+    def name(self) -> str:
+        """Name in the router's configuration."""
+        return f"shard{self.number}"
 
     @property
     def process_id(self) -> int:
@@ -70,9 +76,11 @@ class Shard:
         await self._running.aclose()
 
     async def set_up(self) -> None:
-        """Migrate the database and set the time limits of the role, which the router cannot set."""
+        """Do what `migrate` does for a shard, and set the time limits of the role, which the router cannot set."""
         await migrate(self.url, SCHEMA)
-        connection = await open_connection(parse_dsn(self.url), timeout_seconds=_START_SECONDS)
+        parameters = parse_dsn(self.url)
+        await separate_ids(parameters, SCHEMA.tables, self.number)
+        connection = await open_connection(parameters, timeout_seconds=_START_SECONDS)
         try:
             await connection.execute((_FOLDER / "limits.sql").read_text())
         finally:
@@ -175,7 +183,7 @@ async def sharded_postgres(
         raise FileNotFoundError(f"{PROGRAM} is not on the PATH")
     router_ports, shard_ports = _free_ports(4), _free_ports(shards)
     servers = [
-        Shard(f"shard{number}", port, folder / f"shard{number}", settings or {})
+        Shard(number, port, folder / f"shard{number}", settings or {})
         for number, port in enumerate(shard_ports, 1)
     ]
     configuration = _write_configuration(folder / "router", servers, router_ports)

@@ -131,6 +131,8 @@ def test_every_statement_is_restricted_to_one_user() -> None:
 
 def test_no_part_of_the_api_imports_an_administrative_statement() -> None:
     importers = {path.name for path in ROOT.rglob("*.py") if ".idempotency_purge import" in path.read_text()}
+    assert importers == {"cli.py", "shards.py"}  # the command, and the same for several databases
+    importers = {path.name for path in ROOT.rglob("*.py") if ".postgres.shards import" in path.read_text()}
     assert importers == {"cli.py"}
 
 

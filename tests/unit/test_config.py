@@ -148,6 +148,20 @@ def test_migrations_take_their_own_address_first(environment: pytest.MonkeyPatch
     assert settings.current_database_url() == "postgresql://pooler/tasks"
 
 
+def test_shard_urls_are_separated_by_commas_that_a_url_may_contain_as_well(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second = "postgresql://a,b:5433/tasks?options=-c%20x%3D1,2", "postgres://c/tasks"
+    settings = load(environment, DATABASE_SHARD_URLS=f"{first},{second}")
+    assert settings.current_shard_urls() == [first, second]
+    (tmp_path / "urls").write_text(f"{first}\n{second},\n")
+    settings = load(environment, DATABASE_SHARD_URLS_FILE=str(tmp_path / "urls"))
+    assert settings.current_shard_urls() == [first, second]
+    environment.delenv("DATABASE_SHARD_URLS")
+    environment.delenv("DATABASE_SHARD_URLS_FILE")
+    assert load(environment).current_shard_urls() == []
+
+
 def test_development_secret_is_made_once_and_is_private(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         secrets = set(pool.map(lambda _: development_secret(tmp_path / "data"), range(32)))

@@ -28,7 +28,7 @@ from backend.platform.postgres.url_parameters import (
 )
 from backend.platform.settings.database import DatabaseSettings
 
-__all__ = ["check_dsns", "migration_parameters", "parse_dsn", "service_parameters"]
+__all__ = ["check_dsns", "migration_parameters", "parse_dsn", "service_parameters", "shard_parameters"]
 
 _SCHEME: Final = re.compile(r"postgres(ql)?(\+\w+)?", re.ASCII)
 _EXPECTED_FORM: Final = "must look like postgresql://user:password@host/database"
@@ -71,15 +71,29 @@ def migration_parameters(settings: DatabaseSettings) -> ConnectionParameters:
     )
 
 
+def shard_parameters(settings: DatabaseSettings) -> list[ConnectionParameters]:
+    """Return the connection parameters of the shards in order; none without DATABASE_SHARD_URLS.
+
+    Raises:
+        ConfigurationError: A URL or the file is unreadable or invalid; the message has the number of the URL.
+    """
+    variable = _variable_of("DATABASE_SHARD_URLS", settings.database_shard_urls_file)
+    return [
+        parse_dsn(url, variable=f"{variable}, URL {number},", environment=os.environ)
+        for number, url in enumerate(settings.current_shard_urls(), 1)
+    ]
+
+
 def check_dsns(settings: DatabaseSettings) -> None:
-    """Check the URLs of the service and of migrations, and load their certificates, without connecting.
+    """Check the URLs of the service, of migrations and of shards, and load their certificates, without connecting.
 
     Raises:
         ConfigurationError: A URL is invalid or a file cannot be loaded; the message names the variable.
     """
     if settings.uses_embedded_database:
         return
-    for parameters in (service_parameters(settings), migration_parameters(settings)):
+    urls = (service_parameters(settings), migration_parameters(settings), *shard_parameters(settings))
+    for parameters in urls:
         build_ssl_context(parameters.tls, parameters.hosts[0].name)
 
 

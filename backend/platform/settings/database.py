@@ -1,7 +1,8 @@
 """Database settings; a migration needs no other group."""
 
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -9,6 +10,8 @@ from backend.platform.settings.base import SettingsGroup
 from backend.platform.settings.secrets import read_secret
 
 __all__ = ["DatabaseSettings"]
+
+_BEFORE_URL: Final = re.compile(r"[\s,]+(?=postgres[\w+]*://|$)")
 
 
 class DatabaseSettings(SettingsGroup):
@@ -32,6 +35,16 @@ class DatabaseSettings(SettingsGroup):
     database_migration_url_file: Path | None = Field(
         None,
         description="File that contains DATABASE_MIGRATION_URL; it takes precedence over the variable.",
+    )
+    database_shard_urls: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URLs of the shards behind a router, separated by commas: direct connections, "
+        "as the role that owns the tables. `migrate` and `purge-idempotency-keys` run on each. Keep their order, and "
+        "add new shards at the end.",
+    )
+    database_shard_urls_file: Path | None = Field(
+        None,
+        description="File that contains DATABASE_SHARD_URLS, separated by commas or line breaks; it takes precedence over the variable.",
     )
     database_pooler: Literal["auto", "none", "session", "spqr", "transaction"] = Field(
         "auto",
@@ -109,6 +122,12 @@ class DatabaseSettings(SettingsGroup):
     def current_database_url(self) -> str | None:
         """Return the current PostgreSQL URL, None for the embedded PostgreSQL."""
         return read_secret("DATABASE_URL", self.database_url, self.database_url_file)
+
+    def current_shard_urls(self) -> list[str]:
+        """Return the URLs of the shards in order; none without DATABASE_SHARD_URLS."""
+        text = read_secret("DATABASE_SHARD_URLS", self.database_shard_urls, self.database_shard_urls_file)
+        # A URL may contain commas, between its hosts.
+        return [url for url in _BEFORE_URL.split(text or "") if url]
 
     def current_migration_url(self) -> str | None:
         """Return the URL for migrations: DATABASE_MIGRATION_URL, else DATABASE_URL."""

@@ -35,7 +35,7 @@ def test_every_table_of_the_service_is_distributed_by_its_user() -> None:
 
 
 def test_router_of_the_tests_differs_in_addresses_only(tmp_path: Path) -> None:
-    shards = [Shard(f"shard{number}", 5000 + number, tmp_path, {}) for number in (1, 2, 3)]
+    shards = [Shard(number, 5000 + number, tmp_path, {}) for number in (1, 2, 3)]
     file = sharded_postgres._write_configuration(tmp_path / "router", shards, [6001, 6002, 6003, 6004])
     written, original = (yaml.safe_load(each.read_text()) for each in (file, FOLDER / "router.yaml"))
     addresses = {"host", "router_port", "router_ro_port", "admin_console_port", "grpc_api_port", "shards"}
