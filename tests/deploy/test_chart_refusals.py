@@ -17,6 +17,11 @@ def _helm() -> None:
     [
         ((), "No database: set database.existingSecret"),
         (("database.existingSecret=database",), "No token verification: set auth.betterAuthUrl"),
+        ((*PRODUCTION, "database.pooler=spqr"), "without migrations.shards.existingSecret"),
+        (
+            (*PRODUCTION, "config.DATABASE_SHARD_URLS=x"),
+            "is a secret: store it in a Secret and set migrations.shards.existingSecret",
+        ),
         ((*PRODUCTION, "database.embedded.enabled=true"), "More than one database: set only one"),
         (
             (*PRODUCTION, "auth.betterAuthUrl=https://app.example.com"),

@@ -10,6 +10,15 @@
   value: {{ .Values.database.pooler | quote }}
 {{- end }}
 
+{{- /* Variables of the migration and of the purge. */ -}}
+{{- define "task-service.directEnvironment" -}}
+{{ include "task-service.environment" . }}
+{{- if gt (len (include "task-service.directSecrets" . | fromYamlArray)) 1 }}
+- name: DATABASE_SHARD_URLS_FILE
+  value: /etc/task-service/shard-urls
+{{- end }}
+{{- end }}
+
 {{- /* Variables of the service. */ -}}
 {{- define "task-service.serviceEnvironment" -}}
 {{ include "task-service.environment" . }}

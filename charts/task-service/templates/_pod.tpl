@@ -73,14 +73,20 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* For `volumes`: the URL of migrations and of the purge, as a list of secret, key and file. A direct address and a role that may
+{{- /* For `volumes`: the URLs of migrations and of the purge, each as a list of secret, key and file. A direct address and a role that may
        change tables, if there is one. The service's own role needs no such permission. */ -}}
-{{- define "task-service.directSecret" -}}
+{{- define "task-service.directSecrets" -}}
 {{- $secret := list (include "task-service.databaseSecret" .) (include "task-service.databaseKey" .) "database-url" -}}
 {{- with include "task-service.migrationSecret" . }}
 {{- $secret = list . (ternary $.Values.migrations.database.key "migration-url" (not (empty $.Values.migrations.database.existingSecret))) "database-url" -}}
 {{- end -}}
-{{- toJson $secret }}
+{{- $secrets := list $secret -}}
+{{- if .Values.migrations.shards.existingSecret -}}
+{{- $secrets = append $secrets (list .Values.migrations.shards.existingSecret .Values.migrations.shards.key "shard-urls") -}}
+{{- else if and .Values.externalSecret.enabled .Values.externalSecret.remote.shardUrls -}}
+{{- $secrets = append $secrets (list (printf "%s-external" (include "task-service.fullname" .)) "shard-urls" "shard-urls") -}}
+{{- end -}}
+{{- toJson $secrets }}
 {{- end }}
 
 {{- /* Spreads the pods of one component over zones and nodes: {{ include "task-service.topologySpread" (list . "api" constraints) }} */ -}}
