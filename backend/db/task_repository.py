@@ -149,9 +149,11 @@ class TaskRepository:
         rows = await self._database.fetch(COUNT_TAGS, retry_on_disconnect=True, user_id=user_id)
         return [(row["tag"], row["pending"], row["total"]) for row in rows]
 
-    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-        """Run several operations, which get the connection, in one transaction. See `Database.transaction`."""
-        return await self._database.transaction(work)
+    async def transaction[Result](
+        self, user_id: str, work: Callable[[Connection], Awaitable[Result]]
+    ) -> Result:
+        """Run several operations of a user, which get the connection, in one transaction. See `Database.transaction`."""
+        return await self._database.transaction(work, user_id=user_id)
 
 
 def _row(row: asyncpg.Record) -> VersionedTask:

@@ -113,7 +113,7 @@ class UserRepository:
         """
         if self._table_owner == "frontend":
             return False
-        table = await self._database.transaction(_users_table)
+        table = await self._database.read_catalog(_users_table)
         if self._table_owner == "auto" and table.belongs_to_frontend:
             _log.info("the frontend has no such user")
             return False

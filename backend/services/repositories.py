@@ -46,7 +46,9 @@ class TaskRepositoryProtocol(Protocol):
 class TaskBatchRepositoryProtocol(Protocol):
     """Also implemented by `TaskRepository`; `Connection` is that of `transaction`."""
 
-    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]], /) -> Result: ...
+    async def transaction[Result](
+        self, user_id: str, work: Callable[[Connection], Awaitable[Result]], /
+    ) -> Result: ...
 
     async def create(self, user_id: str, new: TaskCreate, connection: Connection, /) -> VersionedTask: ...
 

@@ -77,7 +77,7 @@ class TaskBatchService:
 
         async def attempt() -> tuple[BatchOutcome, bool]:
             if key is None:
-                return await self._repository.transaction(write), True
+                return await self._repository.transaction(owner.user_id, write), True
             body = batch.model_dump_json(exclude_unset=True)
             fingerprint = sha256(f"batch {body}".encode()).digest()
             return await self._idempotency.run(owner.user_id, key, fingerprint, write, BatchOutcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from backend.platform.errors import DatabaseMisconfigured, DatabaseUnavailable, DomainError
+from backend.platform.errors import DatabaseUnavailable, DomainError
 from backend.platform.observability.metrics import (
     observe_connection_failure,
     observe_connection_timeout,
@@ -21,11 +21,14 @@ from backend.platform.postgres.connection import open_connection
 from backend.platform.postgres.connection_parameters import ConnectionParameters, HostOrder, Pooler
 from backend.platform.postgres.custom_plan import CUSTOM_PLAN, plan_then_fetch
 from backend.platform.postgres.dsn import parse_dsn, service_parameters
-from backend.platform.postgres.error_translation import is_connection_lost, is_retriable_conflict, translate
+from backend.platform.postgres.error_translation import is_connection_lost, is_retriable_conflict
+from backend.platform.postgres.failure_log import translate_and_log
 from backend.platform.postgres.pool import ConnectionPool
+from backend.platform.postgres.prewarm import prewarm
 from backend.platform.postgres.session_types import register_types
+from backend.platform.postgres.shard_pin import begin_on_shard, is_pinnable, is_shard_away
 from backend.platform.postgres.statement import CompiledStatement, Connection
-from backend.platform.postgres.transaction import begin_statement, server_settings, transaction
+from backend.platform.postgres.transaction import Begin, begin_statement, server_settings, transaction
 from backend.platform.postgres.unconfirmed_commits import UnconfirmedCommits
 from backend.platform.settings.database import DatabaseSettings
 
@@ -80,7 +83,7 @@ class Database:
             timeout_seconds=self._settings.database_pool_acquire_timeout_seconds,
             connect_timeout_seconds=parameters.total_timeout_seconds,
         )
-        await self._warm_up(self._pool)
+        await prewarm(self._pool, self._settings.database_pool_prewarm_size)
 
     async def stop(self) -> None:
         """Close every connection, after up to 1 s for those in use."""
@@ -128,41 +131,56 @@ class Database:
         if connection is not None:
             return await statement.fetch(connection, values)
         work = partial(statement.fetch, values=values)
-        begin = self._begin if self._pooler == "transaction" else None
+        begin: Begin | None = self._begin if self._pooler == "transaction" else None
         if custom_plan is not None and self._pooler == "spqr":
             work = partial(plan_then_fetch, plan=custom_plan, statement=statement, values=values)
             begin = self._begin
         elif custom_plan is not None:
             begin = self._begin + CUSTOM_PLAN
-        return await self._run(work, begin=begin, retry_on_disconnect=retry_on_disconnect)
+        users = (values["user_id"],) if "user_id" in values else ()
+        return await self._run(work, begin, users, retry_on_disconnect=retry_on_disconnect)
 
-    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    async def transaction[Result](
+        self, work: Callable[[Connection], Awaitable[Result]], *, user_id: str | None = None
+    ) -> Result:
         """Run several statements in one transaction, committed before this returns.
 
         Args:
             work: Called with the transaction's connection; called once more after PostgreSQL rolled
                 the transaction back because of a concurrent one.
+            user_id: The user whose rows it accesses: a router of shards then needs the user's shard only.
 
         Raises:
             DomainError: Error of `work`, or see `error_translation.translate`; rolled back.
         """
-        return await self._run(work, begin=self._begin, retry_on_disconnect=False)
+        return await self._run(work, self._begin, () if user_id is None else (user_id,))
+
+    async def read_catalog[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """Run a `transaction` that reads what is the same on every shard."""
+        return await self._run(work, self._begin, (None,))
 
     async def _run[Result](
-        self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None, retry_on_disconnect: bool
+        self,
+        work: Callable[[Connection], Awaitable[Result]],
+        begin: Begin | None,
+        users: Sequence[str | None],
+        *,
+        retry_on_disconnect: bool = False,
     ) -> Result:
         try:
-            return await self._attempt(work, begin=begin)
+            return await self._attempt(work, begin)
         except Exception as error:
-            if not (is_retriable_conflict(error) or (retry_on_disconnect and is_connection_lost(error))):
+            if is_shard_away(error) and users and is_pinnable(users[0]):
+                begin = partial(begin_on_shard, user_id=users[0])
+            elif not (is_retriable_conflict(error) or (retry_on_disconnect and is_connection_lost(error))):
                 raise self._domain_error(error) from error
         try:
-            return await self._attempt(work, begin=begin)
+            return await self._attempt(work, begin)
         except Exception as error:
             raise self._domain_error(error) from error
 
     async def _attempt[Result](
-        self, work: Callable[[Connection], Awaitable[Result]], *, begin: str | None
+        self, work: Callable[[Connection], Awaitable[Result]], begin: Begin | None
     ) -> Result:
         pool = self.pool
         connection = await self._acquire(pool)
@@ -225,24 +243,8 @@ class Database:
             return parse_dsn(self._url, pooler=self._settings.database_pooler)
         return service_parameters(self._settings)
 
-    async def _warm_up(self, pool: ConnectionPool) -> None:
-        """Open the first connections, so that the first requests do not wait for them."""
-        failures = await pool.prewarm(self._settings.database_pool_prewarm_size)
-        if failures:
-            failure = translate(failures[0])
-            reason = failure.reason if isinstance(failure, DatabaseMisconfigured) else None
-            _log.warning(
-                "no database connection at the start", error=type(failures[0]).__name__, reason=reason
-            )
-
     def _domain_error(self, error: Exception) -> Exception:
         """Return the domain error to raise, and log the failures that an operator can act on."""
         if violation := self._violations.get(getattr(error, "constraint_name", None) or ""):
             return violation()
-        failure = translate(error)
-        cause = {"error": type(error).__name__, "sqlstate": getattr(error, "sqlstate", None)}
-        if isinstance(failure, DatabaseMisconfigured):
-            _log.error("database misconfigured", **cause, role=self._role, reason=failure.reason)
-        elif isinstance(failure, DatabaseUnavailable):
-            _log.warning("database failure", **cause)
-        return failure or error
+        return translate_and_log(error, self._role)

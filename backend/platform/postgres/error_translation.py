@@ -74,6 +74,7 @@ _OUTCOMES: Final = {
     "72": Outcome.TRANSIENT,  # snapshot too old
     "SPQRD": Outcome.TRANSIENT,  # SPQR: no connection to the shard
     "SPQRO": Outcome.TRANSIENT,  # SPQR: connection error
+    "SPQRU": Outcome.TRANSIENT,  # SPQR: unexpected error, also while a shard stops
     "XX000": Outcome.TRANSIENT,  # internal_error; poolers also report exhausted connections by it
 }
 

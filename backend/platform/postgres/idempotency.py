@@ -157,4 +157,4 @@ class IdempotencyStore:
             await run(STORE_KEY, fingerprint=fingerprint, answer=msgspec.json.encode(result))
             return result, True
 
-        return await self._database.transaction(work)
+        return await self._database.transaction(work, user_id=user_id)

@@ -21,7 +21,7 @@ async def probe_schema(
     Raises:
         DomainError: The database does not respond, or rejects the service.
     """
-    found = await database.transaction(
+    found = await database.read_catalog(
         partial(inspect_schema, schema=schema, may_write_users=may_write_users)
     )
     set_schema_revision(schema.head_revision, found.revision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 
@@ -11,14 +11,16 @@ from backend.platform.postgres.connection import session_settings, settings_stat
 from backend.platform.postgres.connection_parameters import ConnectionParameters
 from backend.platform.settings.database import DatabaseSettings
 
-__all__ = ["begin_statement", "server_settings", "transaction"]
+__all__ = ["Begin", "begin_statement", "server_settings", "transaction"]
+
+type Begin = str | Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[object]]
 
 _IDLE_IN_TRANSACTION_MILLISECONDS = 10_000
 """Only the transaction of a hanging worker is idle for as long."""
 
 
 @contextlib.asynccontextmanager
-async def transaction(connection: asyncpg.Connection[asyncpg.Record], begin: str) -> AsyncIterator[None]:
+async def transaction(connection: asyncpg.Connection[asyncpg.Record], begin: Begin) -> AsyncIterator[None]:
     """Run the block in a transaction: commit at its end, roll back if it raises.
 
     `asyncpg.Connection.transaction` replaces the first error by that of a failed rollback, keeps a connection
@@ -26,10 +28,10 @@ async def transaction(connection: asyncpg.Connection[asyncpg.Record], begin: str
 
     Args:
         connection: Connection that nothing else uses during the block.
-        begin: SQL that starts the transaction and may apply settings, in one round trip.
+        begin: SQL that starts the transaction and may apply settings, in one round trip; or a function that does it.
     """
     try:
-        await connection.execute(begin)
+        await (connection.execute(begin) if isinstance(begin, str) else begin(connection))
         yield
     except TimeoutError:
         # The caller closes this connection: a rollback on a silent server would wait as long again.

@@ -53,7 +53,7 @@ class FakeDatabase:
         self.lookups = 0
         self.written: list[dict[str, Any]] = []
 
-    async def transaction(self, work: Any) -> Any:
+    async def read_catalog(self, work: Any) -> Any:
         self.lookups += 1
 
         class Connection:

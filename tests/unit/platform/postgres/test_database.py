@@ -19,7 +19,7 @@ from backend.platform.errors import (
 from backend.platform.postgres.custom_plan import CUSTOM_PLAN
 from backend.platform.postgres.database import Database
 from backend.platform.postgres.pool import ConnectionPool
-from backend.platform.postgres.statement import CompiledStatement
+from backend.platform.postgres.statement import CompiledStatement, parameter
 from tests.support.service import service_settings
 
 SELECT = CompiledStatement("select one", sqlalchemy.text("SELECT 1"))
@@ -197,3 +197,42 @@ async def test_router_of_shards_gets_one_statement_in_a_message_and_no_settings_
     assert await database.fetch(SELECT) == ROWS
     assert await database.fetch(SELECT, custom_plan=SET_PLAN) == ROWS
     assert connection.events == ["fetch", "release", "BEGIN;", "fetch", "fetch", "COMMIT", "release"]
+
+
+def shard_away() -> asyncpg.PostgresError:
+    return asyncpg.PostgresError.new({"C": "SPQRD", "M": "shard shard1: failed to find primary"})
+
+
+USERS_SELECT = CompiledStatement("select of a user", sqlalchemy.select(parameter("user_id", sqlalchemy.Text)))
+
+
+async def test_statement_that_the_router_prepares_on_another_shard_is_repeated_on_the_user_s() -> None:
+    connection = FakeConnection(shard_away(), ROWS)
+    assert await database_on(connection).fetch(USERS_SELECT, user_id="alice") == ROWS
+    pin = "SELECT 1 FROM idempotency_keys WHERE user_id = 'alice' LIMIT 1"
+    assert connection.events == ["fetch", "release", "BEGIN", pin, "fetch", "COMMIT", "release"]
+
+
+async def test_statement_without_a_shard_of_its_own_is_not_repeated() -> None:
+    connection = FakeConnection(shard_away(), shard_away())
+    with pytest.raises(DatabaseUnavailable):
+        await database_on(connection).fetch(USERS_SELECT, user_id="it's")
+    with pytest.raises(DatabaseUnavailable):
+        await database_on(connection).fetch(SELECT)
+    assert connection.events == ["fetch", "release"] * 2
+
+
+async def test_catalog_is_read_from_any_shard_that_answers_but_a_transaction_is_not_moved() -> None:
+    async def work(connection: Any) -> Any:
+        return await connection.fetch("SELECT")
+
+    connection = FakeConnection(shard_away(), ROWS)
+    assert await database_on(connection).read_catalog(work) == ROWS
+    pin = "SELECT 1 FROM idempotency_keys WHERE user_id = '0' LIMIT 1"
+    assert connection.events[4:] == ["BEGIN", pin, "fetch", "COMMIT", "release"]
+    connection = FakeConnection(shard_away(), shard_away())
+    with pytest.raises(DatabaseUnavailable):
+        await database_on(connection).transaction(work)
+    with pytest.raises(DatabaseUnavailable):
+        await database_on(connection).transaction(work, user_id="it's")
+    assert connection.events == ["BEGIN;", "fetch", "ROLLBACK", "release"] * 2

@@ -28,7 +28,10 @@ class FakeDatabase:
     def __init__(self, connection: FakeConnection) -> None:
         self.connection = connection
 
-    async def transaction[Result](self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    async def transaction[Result](
+        self, work: Callable[[Connection], Awaitable[Result]], *, user_id: str
+    ) -> Result:
+        assert user_id == "alice"
         return await work(self.connection)
 
 
