@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import override
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -63,8 +64,9 @@ class Server:
 class Router(Server):
     """A router of migrated shards, which all tests share: it cannot make databases."""
 
+    @override
     @contextlib.asynccontextmanager
-    async def database(self, template: str) -> AsyncIterator[str]:  # noqa: ARG002 - that of a server
+    async def database(self, template: str) -> AsyncIterator[str]:
         """Yield the URL of the one database."""
         yield self._url
 
