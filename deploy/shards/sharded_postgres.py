@@ -1,6 +1,6 @@
 """Two or more PostgreSQL servers behind one router of shards, for the end-to-end tests and the benchmark.
 
-The router is `spqr-router` on the PATH, with the configuration of docker-compose.yml except for addresses. Servers and
+The router is `spqr-router` on the PATH, with the configuration of docker-compose.yml except for addresses and passwords. Servers and
 router listen on 127.0.0.1 without a password, so that any user of this machine can connect to them.
 """
 
@@ -215,6 +215,8 @@ def _write_configuration(folder: Path, shards: Sequence[Shard], ports: Sequence[
     names = ("router_port", "router_ro_port", "admin_console_port", "grpc_api_port")
     configuration |= {name: str(port) for name, port in zip(names, ports, strict=True)}
     configuration["host"] = "127.0.0.1"
+    configuration["frontend_rules"][0]["auth_rule"] = {"auth_method": "ok"}
+    del configuration["backend_rules"][0]["auth_rule"]
     template = configuration["shards"]["shard1"]
     configuration["shards"] = {each.name: template | {"hosts": [f"127.0.0.1:{each.port}"]} for each in shards}
     relations = (_FOLDER / "init.sql").read_text().partition("CREATE KEY RANGE")[0]
