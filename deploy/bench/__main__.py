@@ -13,8 +13,10 @@ from deploy.bench.regress import regress
 from deploy.bench.report import table, write_chart
 from deploy.bench.runner import Environment, compare, prepare
 from deploy.bench.scaling import growth
+from deploy.bench.shards import shards
 from deploy.bench.table_size import size
 from deploy.bench.variants import ROUTES, VARIANTS
+from deploy.shards.sharded_postgres import PROGRAM
 
 __all__ = ["main"]
 
@@ -52,10 +54,19 @@ def main() -> int:
     footprint_parser = commands.add_parser("footprint", help="memory of a worker, and time to start")
     footprint_parser.add_argument("--requests", type=int, default=200_000)
     footprint_parser.add_argument("--seconds", type=int, default=5, help="interval of samples in seconds")
+    shards_parser = commands.add_parser(
+        "shards", help="1, 2 and 4 shards: PostgreSQL and router (needs spqr-router)"
+    )
+    shards_parser.add_argument("--seconds", type=int, default=5, help="duration of a sample in seconds")
+    shards_parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    if shutil.which("wrk") is None:
-        sys.stderr.write("bench: wrk is not installed (apt-get install wrk)\n")
-        return 2
+    tools = {"wrk": "apt-get install wrk"}
+    if arguments.command == "shards":
+        tools[PROGRAM] = "https://github.com/pg-sharding/spqr"
+    for tool, source in tools.items():
+        if shutil.which(tool) is None:
+            sys.stderr.write(f"bench: {tool} is not installed ({source})\n")
+            return 2
     return asyncio.run(regress(arguments.base) if arguments.command == "regress" else _measure(arguments))
 
 
@@ -73,6 +84,8 @@ async def _measure(arguments: argparse.Namespace) -> int:
                 )
             case "overload":
                 await overload(environment, seconds=arguments.seconds, rounds=arguments.rounds)
+            case "shards":
+                await shards(environment, seconds=arguments.seconds, rounds=arguments.rounds)
             case "size":
                 await size(
                     environment, rows=arguments.rows, seconds=arguments.seconds, rounds=arguments.rounds

@@ -17,11 +17,11 @@ from backend.platform.postgres.dsn import parse_dsn
 from backend.platform.postgres.migration import migrate
 from deploy.bench.variants import SERVER_CORES
 
-__all__ = ["TASKS_PER_USER", "USERS", "filled_database", "pgbench"]
+__all__ = ["SETTINGS", "TASKS_PER_USER", "USERS", "fill", "filled_database", "pgbench"]
 
 USERS = 200
 TASKS_PER_USER = 60
-_SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "max_connections": "200", "jit": "off"}
+SETTINGS = {"shared_buffers": "256MB", "max_wal_size": "4GB", "max_connections": "200", "jit": "off"}
 _STATEMENTS = {
     "list": select_page("created_at", "desc", frozenset()),
     "get": GET,
@@ -43,24 +43,30 @@ _VALUES = {
 
 @contextlib.asynccontextmanager
 async def filled_database(folder: Path) -> AsyncIterator[str]:
-    """Yield the URL of a migrated database: task n of user u has the id (u - 1) * TASKS_PER_USER + n."""
-    async with embedded_postgres(folder, _SETTINGS) as url:
+    """Yield the URL of a migrated database with the rows of `fill`."""
+    async with embedded_postgres(folder, SETTINGS) as url:
         await migrate(url, SCHEMA)
-        connection = await open_connection(parse_dsn(url), timeout_seconds=60)
-        await connection.execute(
-            f"""
-            INSERT INTO users (id, name, email)
-            SELECT 'user-' || u, 'User', 'user-' || u || '@example.com' FROM generate_series(1, {USERS}) AS u;
-            INSERT INTO tasks (user_id, title, description, completed, created_at)
-            SELECT 'user-' || u, 'Task ' || n || CASE WHEN n % 20 = 0 THEN ' with milk' ELSE '' END,
-                'Two litres of oat milk, the one in the green box, from the shop around the corner.',
-                n % 3 = 0, now() - n * interval '1 minute'
-            FROM generate_series(1, {USERS}) AS u, generate_series(1, {TASKS_PER_USER}) AS n ORDER BY u, n;
-            """  # noqa: S608 - two constant numbers
-        )
-        await connection.execute("VACUUM ANALYZE")
-        await connection.close()
+        await fill(url)
         yield url
+
+
+async def fill(url: str) -> None:
+    """Insert users and tasks into a migrated database: task n of user u has the id (u - 1) * TASKS_PER_USER + n."""
+    connection = await open_connection(parse_dsn(url), timeout_seconds=60)
+    await connection.execute(
+        f"""
+        INSERT INTO users (id, name, email)
+        SELECT 'user-' || u, 'User', 'user-' || u || '@example.com' FROM generate_series(1, {USERS}) AS u;
+        INSERT INTO tasks (id, user_id, title, description, completed, created_at) OVERRIDING SYSTEM VALUE
+        SELECT (u - 1) * {TASKS_PER_USER} + n, 'user-' || u, 'Task ' || n || CASE WHEN n % 20 = 0 THEN ' with milk' ELSE '' END,
+            'Two litres of oat milk, the one in the green box, from the shop around the corner.',
+            n % 3 = 0, now() - n * interval '1 minute'
+        FROM generate_series(1, {USERS}) AS u, generate_series(1, {TASKS_PER_USER}) AS n ORDER BY u, n;
+        SELECT setval(pg_get_serial_sequence('tasks', 'id'), max(id)) FROM tasks;
+        """  # noqa: S608 - two constant numbers
+    )
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()
 
 
 async def pgbench(url: str, folder: Path, route: str, seconds: int) -> float | None:

@@ -44,8 +44,8 @@ if pause > 0 then
 end
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('FIGURES {"requests": %%d, "microseconds": %%d, "p50": %%d, "p99": %%d, "rejected": %%d, "lost": %%d}\\n',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
+  io.write(string.format('FIGURES {"requests": %%d, "bytes": %%d, "microseconds": %%d, "p50": %%d, "p99": %%d, "rejected": %%d, "lost": %%d}\\n',
+    summary.requests, summary.bytes, summary.duration, latency:percentile(50), latency:percentile(99), errors.status,
     errors.connect + errors.read + errors.write + errors.timeout))
 end
 """
@@ -61,6 +61,8 @@ class Sample:
         p50_milliseconds: Median latency.
         p99_milliseconds: 99th percentile.
         rejected_per_second: Responses per second with a status from 400.
+        requests: Number of responses.
+        response_bytes: Mean size of a response with its header.
     """
 
     cpu_microseconds: float
@@ -68,6 +70,8 @@ class Sample:
     p50_milliseconds: float
     p99_milliseconds: float
     rejected_per_second: float = 0
+    requests: int = 0
+    response_bytes: float = 0
 
 
 def write_script(
@@ -131,4 +135,6 @@ async def measure(
         figures["p50"] / 1000,
         figures["p99"] / 1000,
         rejected / figures["microseconds"] * 1e6,
+        figures["requests"],
+        figures["bytes"] / figures["requests"],
     )

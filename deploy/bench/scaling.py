@@ -16,7 +16,7 @@ from deploy.bench.cpu_quota import create_cpu_quota
 from deploy.bench.load import Sample, measure, write_script
 from deploy.bench.report import echo, save_chart
 from deploy.bench.runner import Environment
-from deploy.bench.variants import Server, Variant, child_pids, cpu_seconds, run_server
+from deploy.bench.variants import Server, Variant, postgres_cpu_seconds, run_server
 
 __all__ = ["growth"]
 
@@ -44,7 +44,7 @@ class _Cost:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)  # only wrk: the other children have not ended
         return cls(
             sum(server.cpu_seconds() for server in servers),
-            cpu_seconds(postmaster, with_ended=True) + sum(map(cpu_seconds, child_pids(postmaster))),
+            postgres_cpu_seconds(postmaster),
             used.ru_utime + used.ru_stime,
         )
 

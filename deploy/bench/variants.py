@@ -19,6 +19,7 @@ __all__ = [
     "Variant",
     "child_pids",
     "cpu_seconds",
+    "postgres_cpu_seconds",
     "run_server",
 ]
 
@@ -101,6 +102,11 @@ def cpu_seconds(pid: int, *, with_ended: bool = False) -> float:
     except FileNotFoundError:
         return 0.0
     return sum(map(int, fields[11 : 15 if with_ended else 13])) / _TICKS
+
+
+def postgres_cpu_seconds(postmaster: int) -> float:
+    """Return the CPU time of a PostgreSQL server: the postmaster, its live children and those that have ended."""
+    return cpu_seconds(postmaster, with_ended=True) + sum(map(cpu_seconds, child_pids(postmaster)))
 
 
 def _thread_seconds(pid: int) -> float:

@@ -19,6 +19,7 @@ from deploy.bench.footprint import growth_per_million
 from deploy.bench.load import Sample, measure, write_script
 from deploy.bench.regress import LIMIT, slower
 from deploy.bench.runner import Environment, prepare
+from deploy.bench.shards import ShardCost, table_of_shards
 from deploy.bench.variants import VARIANTS, Server, Variant, run_server
 
 pytestmark = pytest.mark.usefixtures("unmeasured_processes")
@@ -172,3 +173,14 @@ def test_the_gain_of_an_accelerator_is_in_microseconds_and_per_cent() -> None:
     assert none == "| none | " + " | ".join(["405 µs"] * 4) + " |"
     assert total == "| all | " + " | ".join(["200 µs"] * 4) + " |"
     assert gain == "| fast_route | " + " | ".join(["103 µs, 51.6%"] * 4) + " |"
+
+
+def test_the_cost_of_shards_is_compared_with_direct_within_a_round() -> None:
+    direct = [ShardCost((each,), 0, 2 * each, 400, 6000) for each in (100, 200, 900)]
+    routed = [
+        ShardCost((0.6 * each, 0.5 * each), 0.5 * each, 3 * each, 500, 6000) for each in (100, 400, 300)
+    ]
+    first, second = table_of_shards({"direct": direct, "2 shards": routed}).splitlines()[2:]
+    assert first == "| direct | 200 (1.00) | 200 (1.00) | 0 (0.00) | 400 (1.00) | 400 | 6,000 |"
+    # Ratios of the rounds: 1.1, 2.2 and 0.37. The ratio of the medians would be 1.65.
+    assert second == "| 2 shards | 330 (1.10) | 180 (0.60) | 150 (0.50) | 900 (1.50) | 500 | 6,000 |"

@@ -1,15 +1,20 @@
 """Benchmark commands that need a high load: each prints its results."""
 
+import os
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from deploy.bench.database import USERS
 from deploy.bench.footprint import footprint
 from deploy.bench.overload import overload
 from deploy.bench.runner import Environment, prepare
 from deploy.bench.scaling import growth
+from deploy.bench.shards import shards
+from deploy.shards.sharded_postgres import PROGRAM
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(300)]
 
@@ -69,3 +74,21 @@ async def test_memory_and_start_are_measured(
         re.MULTILINE,
     )
     assert re.search(r"^4 workers: \d+ MiB together, PSS \d+ MiB per worker", output, re.MULTILINE)
+
+
+@pytest.mark.skipif(
+    shutil.which(PROGRAM) is None and os.environ.get("CI") != "true", reason=f"{PROGRAM} is not installed"
+)
+async def test_shards_are_measured(environment: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    await shards(environment, seconds=2, rounds=1, numbers=(1, 2))
+    output = capsys.readouterr().out
+    (users,) = re.findall(r"^2 shards: (\d+), (\d+) users$", output, re.MULTILINE)
+    assert sum(map(int, users)) == USERS
+    _, *rows = re.findall(r"^\| (\w[^|]*) \|(.*)\|$", output, re.MULTILINE)
+    cells = {name: [float(cell.split()[0].replace(",", "")) for cell in row.split("|")] for name, row in rows}
+    assert list(cells) == ["direct, 1 PostgreSQL", "1 shard", "2 shards"]
+    for name, (database, busiest, router, service, wal, response) in cells.items():
+        assert min(database, service, wal, response) > 0
+        assert (router > 0) is ("shard" in name)
+        # Both of two shards have users, so neither has all of the load.
+        assert busiest < database if name == "2 shards" else busiest == database
