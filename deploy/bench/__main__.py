@@ -4,13 +4,15 @@ import argparse
 import asyncio
 import shutil
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from deploy.bench.accelerators import accelerators
+from deploy.bench.capacity import Assumptions, option_name, report
 from deploy.bench.footprint import footprint
 from deploy.bench.overload import overload
 from deploy.bench.regress import regress
-from deploy.bench.report import table, write_chart
+from deploy.bench.report import echo, table, write_chart
 from deploy.bench.runner import Environment, compare, prepare
 from deploy.bench.scaling import growth
 from deploy.bench.shards import shards
@@ -59,7 +61,18 @@ def main() -> int:
     )
     shards_parser.add_argument("--seconds", type=int, default=5, help="duration of a sample in seconds")
     shards_parser.add_argument("--rounds", type=int, default=5)
+    capacity_parser = commands.add_parser(
+        "capacity", help="plan for 10,000 to 100,000,000 daily users; measures nothing"
+    )
+    for each in fields(Assumptions):
+        capacity_parser.add_argument(
+            f"--{option_name(each)}", type=float, default=each.default, help=each.metadata["meaning"]
+        )
     arguments = parser.parse_args()
+    if arguments.command == "capacity":
+        given = {each.name: getattr(arguments, each.name) for each in fields(Assumptions)}
+        echo(report(Assumptions(**given)))
+        return 0
     tools = {"wrk": "apt-get install wrk"}
     if arguments.command == "shards":
         tools[PROGRAM] = "https://github.com/pg-sharding/spqr"
