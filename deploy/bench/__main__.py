@@ -11,6 +11,7 @@ from deploy.bench.accelerators import accelerators
 from deploy.bench.capacity import Assumptions, option_name, report
 from deploy.bench.footprint import footprint
 from deploy.bench.overload import overload
+from deploy.bench.purge import purge
 from deploy.bench.regress import regress
 from deploy.bench.report import echo, table, write_chart
 from deploy.bench.runner import Environment, compare, prepare
@@ -56,6 +57,9 @@ def main() -> int:
     footprint_parser = commands.add_parser("footprint", help="memory of a worker, and time to start")
     footprint_parser.add_argument("--requests", type=int, default=200_000)
     footprint_parser.add_argument("--seconds", type=int, default=5, help="interval of samples in seconds")
+    purge_parser = commands.add_parser("purge", help="latency while expired idempotency keys are deleted")
+    purge_parser.add_argument("--keys", type=int, default=1_000_000)
+    purge_parser.add_argument("--seconds", type=int, default=3, help="duration of a sample in seconds")
     shards_parser = commands.add_parser(
         "shards", help="1, 2 and 4 shards: PostgreSQL and router (needs spqr-router)"
     )
@@ -84,8 +88,8 @@ def main() -> int:
 
 
 async def _measure(arguments: argparse.Namespace) -> int:
-    """Run one of the commands that measure only this tree. All of them but `growth` pin processes to cores."""
-    async with prepare(pinned=arguments.command != "growth") as environment:
+    """Run one of the commands that measure only this tree. All of them but `growth` and `purge` pin processes to cores."""
+    async with prepare(pinned=arguments.command not in {"growth", "purge"}) as environment:
         match arguments.command:
             case "accelerators":
                 await accelerators(environment, rounds=arguments.rounds)
@@ -97,6 +101,8 @@ async def _measure(arguments: argparse.Namespace) -> int:
                 )
             case "overload":
                 await overload(environment, seconds=arguments.seconds, rounds=arguments.rounds)
+            case "purge":
+                await purge(environment, keys=arguments.keys, seconds=arguments.seconds)
             case "shards":
                 await shards(environment, seconds=arguments.seconds, rounds=arguments.rounds)
             case "size":

@@ -17,8 +17,9 @@ _LUA = """
 local tokens = {%s}
 local route = "%s"
 math.randomseed(os.time())
-local function json(method, path, token, body)
-  return wrk.format(method, path, {["Authorization"] = token, ["Content-Type"] = "application/json"}, body)
+local function json(method, path, token, body, key)
+  local headers = {["Authorization"] = token, ["Content-Type"] = "application/json", ["Idempotency-Key"] = key}
+  return wrk.format(method, path, headers, body)
 end
 function request()
   local number = math.random(#tokens)
@@ -30,6 +31,10 @@ function request()
   if kind == "mixed" then
     local dice = math.random(10)
     kind = dice <= 4 and "list" or dice <= 8 and "get" or dice == 9 and "create" or "complete"
+  end
+  if kind == "keyed" then
+    if math.random(2) == 1 then return json("GET", one, token) end
+    return json("POST", tasks, token, '{"title": "Buy milk"}', "key-" .. math.random(1e15))
   end
   if kind == "list" then return json("GET", tasks, token) end
   if kind == "search" then return json("GET", tasks .. "?search=oat+milk", token) end
@@ -88,7 +93,7 @@ def write_script(
     Args:
         folder: Directory of the script.
         name: Prefix of the file name.
-        route: One of `variants.ROUTES`.
+        route: One of `variants.ROUTES`, or `keyed`: single tasks, and creations with an Idempotency-Key.
         tokens: Tokens of consecutive users.
         first_user: Number of the user of the first token.
         pause_milliseconds: Mean of the random pauses of a client between requests.

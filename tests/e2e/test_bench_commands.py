@@ -11,6 +11,7 @@ import pytest
 from deploy.bench.database import USERS
 from deploy.bench.footprint import footprint
 from deploy.bench.overload import overload
+from deploy.bench.purge import purge
 from deploy.bench.runner import Environment, prepare
 from deploy.bench.scaling import growth
 from deploy.bench.shards import shards
@@ -92,3 +93,15 @@ async def test_shards_are_measured(environment: Environment, capsys: pytest.Capt
         assert (router > 0) is ("shard" in name)
         # Both of two shards have users, so neither has all of the load.
         assert busiest < database if name == "2 shards" else busiest == database
+
+
+async def test_the_latency_beside_a_purge_is_measured(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await purge(environment, keys=20_000, seconds=1)
+    output = capsys.readouterr().out
+    assert "\nDeleted 20000 expired idempotency keys in " in output
+    for name in ("p50", "p99"):
+        assert re.search(
+            rf"^{name}: [\d.]+ ms with the purge, .* ratio within a pair [\d.]+ \(", output, re.MULTILINE
+        )
