@@ -9,8 +9,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
-from backend.platform.http.fast_route import FastRoute
-
 __all__ = ["Endpoint", "dependencies", "endpoints", "example_path"]
 
 MOUNTED_FILE = "/swagger-ui.css"
@@ -29,8 +27,6 @@ class Endpoint(NamedTuple):
 def endpoints(app: FastAPI) -> Iterator[Endpoint]:
     """Yield each method of each route but HEAD, which no route of FastAPI declares; of a mount, one file."""
     for context in iter_route_contexts(app.routes):
-        if isinstance(context.original_route, FastRoute):
-            continue  # stands in front of a route that is here too
         assert context.path is not None, context
         assert context.path_format is not None, context
         if isinstance(context.original_route, Mount):

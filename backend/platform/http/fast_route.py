@@ -1,42 +1,40 @@
 """Accelerator `fast_route`: calls a route's dependencies without FastAPI's general solver.
 
 Uses these internals of FastAPI: `fastapi.routing.iter_route_contexts`, the attributes of a route context
-(`dependant`, `path_regex`, `param_convertors`), `fastapi.dependencies.models.Dependant`, and
-`fastapi._compat.ModelField.validate` and `field_annotation_is_scalar[_sequence]`. If one of them differs, no fast route is installed.
+(`dependant`, `path_regex`, `param_convertors`), and those of `fast_route_calls`. If one of them differs, no fast route is installed.
 """
 
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.convertors import StringConvertor
 from starlette.datastructures import QueryParams
-from starlette.routing import BaseRoute, Match, Mount, Route
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Mount, Route
 
+from backend.platform.http.fast_route_calls import DependencyCall, flatten_dependencies, repeatable_names
 from backend.platform.http.route_path import get_route_path
 from backend.platform.settings.fast_paths import fall_back, is_on
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from fastapi._compat import ModelField
-    from fastapi.dependencies.models import Dependant
     from fastapi.routing import RouteContext
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["FastRoute", "install"]
+__all__ = ["FastRoute", "FastRouteMiddleware", "install"]
 
-_ARGUMENTS_KEY = "fast_route.arguments"
+_EXCEPTION_KEY = "fast_route.exception"
 
 
 def install(app: FastAPI) -> None:
-    """Insert a fast route before each route of the application with a supported signature.
+    """Put the fast routes of the application in front of its router: one for each route with a supported signature.
 
     FastAPI's own routes stay. They serve every request that a fast route declines, and the OpenAPI document uses them.
 
@@ -46,28 +44,71 @@ def install(app: FastAPI) -> None:
     if not is_on("fast_route"):
         return
     try:
-        app.router.routes[:0] = list(_fast_routes(app))
+        routes = list(_fast_routes(app))
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         fall_back("fast_route", f"FastAPI's internals differ ({type(error).__name__}: {error})")
+    else:
+        app.user_middleware.append(Middleware(FastRouteMiddleware, owner=app, routes=routes))
 
 
-class FastRoute(BaseRoute):
+class FastRouteMiddleware:
+    """Serves the requests that a fast route accepts, as the innermost middleware of the application.
+
+    It also replaces what FastAPI puts around its router for each request: an exit stack, which only dependencies and
+    bodies that a fast route declines use, and Starlette's exception handling, which here runs only after an exception.
+
+    Args:
+        owner: The application.
+        routes: Its fast routes, in order of precedence.
+    """
+
+    def __init__(self, app: ASGIApp, owner: FastAPI, routes: list[FastRoute]) -> None:
+        self._app = app
+        self._owner = owner
+        self._routes: dict[str, list[FastRoute]] = {}
+        for route in routes:
+            for method in route.methods:
+                self._routes.setdefault(method, []).append(route)
+        # FastAPI's middleware stack takes the same handlers, and is built at the same time.
+        handlers = {
+            kind: each for kind, each in owner.exception_handlers.items() if kind not in (500, Exception)
+        }
+        self._handle_exception = ExceptionMiddleware(_raise_exception, handlers=handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and not self._owner.dependency_overrides:
+            for route in self._routes.get(scope["method"], ()):
+                if (arguments := route.match(scope)) is not None:
+                    try:
+                        response = await route.respond(Request(scope, receive, send), arguments)
+                    except Exception as exception:  # noqa: BLE001 - raised again, where handlers apply
+                        scope[_EXCEPTION_KEY] = exception
+                        await self._handle_exception(scope, receive, send)
+                    else:
+                        await response(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+
+async def _raise_exception(scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise scope.pop(_EXCEPTION_KEY)
+
+
+class FastRoute:
     """Serves the requests of one `APIRoute` that use only FastAPI's most common features.
 
     FastAPI's solver handles every kind of parameter, and opens three exit stacks for each request. This one handles path
     parameters, one model of query parameters, the request and async dependencies (docs/decisions/0026-fast-route.md).
-    It declines requests with invalid parameters, and all requests while the application has `dependency_overrides`.
-    FastAPI's own route then serves them.
+    It declines requests with invalid parameters. FastAPI's own route then serves them.
     """
 
     def __init__(
-        self, app: FastAPI, route: RouteContext, calls: list[_DependencyCall], shadows: list[re.Pattern[str]]
+        self, route: RouteContext, calls: list[DependencyCall], shadows: list[re.Pattern[str]]
     ) -> None:
-        self.path_format = route.path_format  # FastAPI's router reads it from each route that matches
-        self._app = app
+        self.methods = frozenset(route.methods or ())
         self._route = route.original_route
         self._endpoint = route.endpoint
-        self._methods = frozenset(route.methods or ())
         self._path_regex: re.Pattern[str] = route.path_regex
         # Most convertors return their argument.
         self._convertors = [
@@ -79,50 +120,46 @@ class FastRoute(BaseRoute):
         self._shadows = shadows
         models = [call.query_param for call in calls if call.query_param is not None]
         self._has_query = bool(models)
-        self._repeatable = [name for model in models for name in _repeatable_names(model) or ()]
+        self._repeatable = [name for model in models for name in repeatable_names(model) or ()]
         # Raises here, at installation, if `validate` has another signature.
         self._arguments(dict.fromkeys(route.param_convertors, ""), {})
 
-    @override
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a request that this route serves with the same result as FastAPI's route."""
-        if scope["type"] != "http" or scope["method"] not in self._methods:
-            return Match.NONE, {}
+    def match(self, scope: Scope) -> list[dict[str, Any]] | None:
+        """Return the arguments of each call and update the scope as FastAPI's route does, or None for another route."""
         path = get_route_path(scope)
         match = self._path_regex.fullmatch(path)
-        if (
-            match is None
-            or self._app.dependency_overrides
-            or (self._shadows and any(pattern.match(path) for pattern in self._shadows))
-        ):
-            return Match.NONE, {}
+        if match is None or (self._shadows and any(pattern.match(path) for pattern in self._shadows)):
+            return None
         path_params = {**scope.get("path_params", {}), **match.groupdict()}
         for name, convert in self._convertors:
             path_params[name] = convert(path_params[name])
         arguments = self._arguments(path_params, self._query(scope) if self._has_query else {})
-        if arguments is None:
-            return Match.NONE, {}
-        return Match.FULL, {
-            "endpoint": self._endpoint,
-            "path_params": path_params,
-            "route": self._route,
-            _ARGUMENTS_KEY: arguments,
-        }
+        if arguments is not None:
+            scope["endpoint"] = self._endpoint
+            scope["path_params"] = path_params
+            scope["route"] = self._route
+        return arguments
 
-    @override
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the dependencies and the endpoint, and send its response."""
-        request = Request(scope, receive, send)
+    async def respond(self, request: Request, arguments: list[dict[str, Any]]) -> Response:
+        """Call the dependencies and the endpoint, and return its response.
+
+        Args:
+            request: The request.
+            arguments: The result of `match`.
+        """
         results: list[Any] = []
-        for call, arguments in zip(self._calls, scope[_ARGUMENTS_KEY], strict=True):
+        for call, values in zip(self._calls, arguments, strict=True):
             for name, index in call.results:
-                arguments[name] = results[index]
+                values[name] = results[index]
             if call.request_name is not None:
-                arguments[call.request_name] = request
-            results.append(await call.function(**arguments))
-        await results[-1](scope, receive, send)
+                values[call.request_name] = request
+            results.append(await call.function(**values))
+        response: Response = results[-1]
+        return response
 
     def _query(self, scope: Scope) -> dict[str, Any]:
+        if not scope["query_string"]:
+            return {}
         params = QueryParams(scope["query_string"])
         query: dict[str, Any] = dict(params)
         return query | {name: params.getlist(name) for name in self._repeatable if name in query}
@@ -135,30 +172,18 @@ class FastRoute(BaseRoute):
         for call in self._calls:
             values: dict[str, Any] = {}
             for name, alias, validate in call.path_params:
-                values[name], errors = validate(path_params[alias], loc=("path", alias))
-                if errors:
-                    return None
+                value = path_params[alias]
+                if validate is not None:
+                    value, errors = validate(value, loc=("path", alias))
+                    if errors:
+                        return None
+                values[name] = value
             if call.query_param is not None:
                 values[call.query_param.name], errors = call.query_param.validate(query, loc=("query",))
                 if errors:
                     return None
             arguments.append(values)
         return arguments
-
-
-@dataclass(frozen=True, slots=True)
-class _DependencyCall:
-    """A call of a dependency or of the endpoint, and the sources of its arguments.
-
-    `results` contains the name of each argument that is the result of an earlier call, and the index of that call.
-    `path_params` contains the name of each argument that is a path parameter, its alias, and its validator.
-    """
-
-    function: Callable[..., Any]
-    results: list[tuple[str, int]]
-    path_params: list[tuple[str, str, Callable[..., Any]]]
-    query_param: ModelField | None
-    request_name: str | None
 
 
 def _fast_routes(app: FastAPI) -> Iterator[FastRoute]:
@@ -168,11 +193,11 @@ def _fast_routes(app: FastAPI) -> Iterator[FastRoute]:
     for route in iter_route_contexts(app.routes):
         if not isinstance(route.original_route, (Route, Mount)):
             return  # it can match any path, and takes precedence over the routes after it
-        calls: list[_DependencyCall] = []
+        calls: list[DependencyCall] = []
         is_fast = isinstance(route.original_route, APIRoute) and _returns_response(route)
-        if is_fast and _flatten_dependencies(calls, route.dependant):
+        if is_fast and flatten_dependencies(calls, route.dependant):
             shadows = [each.path_regex for each in earlier if _may_overlap(each, route)]
-            yield FastRoute(app, route, calls, shadows)
+            yield FastRoute(route, calls, shadows)
         else:
             earlier.append(route)
 
@@ -187,62 +212,3 @@ def _returns_response(route: RouteContext) -> bool:
 def _may_overlap(first: RouteContext, second: RouteContext) -> bool:
     prefix, other = ((route.path or "").partition("{")[0] for route in (first, second))
     return prefix.startswith(other) or other.startswith(prefix)
-
-
-def _flatten_dependencies(calls: list[_DependencyCall], dependant: Dependant) -> bool:
-    """Append the calls of a dependency tree, dependencies first, each once. Return False if one is unsupported."""
-    if not _is_supported(dependant):
-        return False
-    results = []
-    for each in dependant.dependencies:
-        if not _flatten_dependencies(calls, each):
-            return False
-        if each.name is not None:
-            results.append((each.name, next(i for i, call in enumerate(calls) if call.function is each.call)))
-    if dependant.call is not None and all(call.function is not dependant.call for call in calls):
-        query_param = next(iter(dependant.query_params), None)
-        path_params = [(field.name, field.alias, field.validate) for field in dependant.path_params]
-        call = _DependencyCall(
-            dependant.call, results, path_params, query_param, dependant.request_param_name
-        )
-        calls.append(call)
-    return True
-
-
-def _is_supported(dependant: Dependant) -> bool:
-    return (
-        inspect.iscoroutinefunction(dependant.call)
-        and dependant.use_cache
-        and not any(_is_model(field) for field in dependant.path_params)
-        and len(dependant.query_params) <= 1
-        and all(_is_model(each) and _repeatable_names(each) is not None for each in dependant.query_params)
-        and not (
-            dependant.header_params
-            or dependant.cookie_params
-            or dependant.body_params
-            or dependant.websocket_param_name
-            or dependant.http_connection_param_name
-            or dependant.response_param_name
-            or dependant.background_tasks_param_name
-            or dependant.security_scopes_param_name
-            or dependant.own_oauth_scopes
-        )
-    )
-
-
-def _is_model(field: ModelField) -> bool:
-    annotation = field.field_info.annotation
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _repeatable_names(model: ModelField) -> list[str] | None:
-    """Return the fields that take several query values, or None if a field takes something else than scalar values."""
-    from fastapi import _compat  # noqa: PLC0415 - may be missing
-
-    names = []
-    for name, field in model.field_info.annotation.model_fields.items():  # type: ignore[union-attr]  # a model
-        if _compat.field_annotation_is_scalar_sequence(field.annotation):
-            names.append(name)
-        elif not _compat.field_annotation_is_scalar(field.annotation):
-            return None
-    return names

@@ -12,6 +12,7 @@ from fastapi import (
     Depends,
     FastAPI,
     Header,
+    HTTPException,
     Path,
     Query,
     Request,
@@ -61,7 +62,8 @@ def make_app(*endpoints: Callable[..., Any], path: str = "/{name}/{number}") -> 
 
 
 def fast_routes(app: FastAPI) -> list[FastRoute]:
-    return [route for route in app.routes if isinstance(route, FastRoute)]
+    installed: Any = [each for each in app.user_middleware if "routes" in each.kwargs]
+    return installed[0].kwargs["routes"] if installed else []
 
 
 def client(app: FastAPI) -> httpx.AsyncClient:
@@ -112,7 +114,7 @@ async def test_fastapis_route_serves_what_the_fast_one_declines(monkeypatch: pyt
     app = make_app(endpoint)
     install(app)
     served = []
-    monkeypatch.setattr(FastRoute, "handle", lambda _route, scope, *_: served.append(scope["path"]))
+    monkeypatch.setattr(FastRoute, "respond", lambda _route, request, _: served.append(request.url.path))
     async with client(app) as requests:
         assert (await requests.get("/anna/0")).status_code == 422
         assert (await requests.post("/anna/3")).status_code == 405
@@ -272,3 +274,26 @@ async def test_nothing_is_installed_while_the_accelerator_is_off(monkeypatch: py
     app = make_app(endpoint)
     install(app)
     assert fast_routes(app) == []
+
+
+class Missing(Exception):
+    """An error with a handler."""
+
+
+async def raising(name: Annotated[str, Path()], number: Annotated[int, Path()]) -> Response:
+    raise [Missing(name), HTTPException(418, name), RuntimeError(name)][number]
+
+
+@pytest.mark.parametrize(("number", "status"), [(0, 404), (1, 418), (2, 500)])
+async def test_exception_handlers_apply(number: int, status: int) -> None:
+    fast, plain = make_app(raising), make_app(raising)
+    install(fast)  # the handlers may follow
+    texts = set()
+    for app in (fast, plain):
+        app.add_exception_handler(Missing, lambda _, error: Response(f"{error} is missing", 404))
+        app.add_exception_handler(500, lambda *_: Response("failed", 500))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        response = await httpx.AsyncClient(transport=transport).get(f"http://test/anna/{number}")
+        assert response.status_code == status
+        texts.add(response.text)
+    assert len(texts) == 1
