@@ -24,7 +24,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from backend.db.task_fields import COLUMNS
+from backend.db.task_fields import COLUMNS, sent_columns
 from backend.models.task import DUE, TASKS
 from backend.platform.postgres.custom_plan import CUSTOM_PLAN_SETTINGS
 from backend.platform.postgres.keyset import directed, is_after
@@ -74,7 +74,7 @@ def select_page(sort: Sort, order: Order, conditions: frozenset[Condition]) -> C
             for a page after a keyset; `null_keys` for the tasks without a key (see `SortKey.nullable`).
     """
     rows, sort_key = ordered_tasks(sort, order, conditions, _row_count)
-    page = select(*_columns(rows)).order_by(*directed(order, sort_key, rows.c.id)).limit(_row_count)
+    page = select(*sent_columns(rows)).order_by(*directed(order, sort_key, rows.c.id)).limit(_row_count)
     return CompiledStatement("select tasks", page)
 
 
@@ -101,7 +101,7 @@ def search_window(sort: Sort, order: Order, conditions: frozenset[Condition]) ->
     is_match = case((is_last, _matches(window)), else_=true())
     return CompiledStatement(
         "search tasks (window)",
-        select(*_columns(window), is_match.label("is_match"), is_last.label("window_exhausted"))
+        select(*sent_columns(window), is_match.label("is_match"), is_last.label("window_exhausted"))
         .where(or_(_matches(window), is_last))
         .order_by(*directed(order, window.c[str(sort_key.key)], window.c.id))
         .limit(_row_count),

@@ -7,7 +7,7 @@ import asyncpg
 
 from backend.db import task_statements as tasks
 from backend.db.task_bulk_statements import COUNT_TAGS, DELETE_COMPLETED
-from backend.db.task_fields import column_values, task_row
+from backend.db.task_fields import column_values, task_row, task_rows
 from backend.db.task_list_statements import (
     FILTER_PARAMETERS,
     SET_CUSTOM_PLAN,
@@ -64,7 +64,7 @@ class TaskRepository:
         if is_filtered:
             window = search_window(query.sort, query.order, conditions - {"filters"})
             rows = await self._database.fetch(window, retry_on_disconnect=True, **values)
-            matching = [task_row(row) for row in rows if row["is_match"]]
+            matching = task_rows([row for row in rows if row["is_match"]])
             if len(matching) == row_count or not (rows and rows[-1]["window_exhausted"]):
                 return matching
         # A custom plan: a rare value uses the index of its filter, a common one the ordered scan.
@@ -74,7 +74,7 @@ class TaskRepository:
             custom_plan=SET_CUSTOM_PLAN if is_filtered else None,
             **values,
         )
-        return [task_row(row) for row in rows]
+        return task_rows(rows)
 
     async def get(self, user_id: str, task_id: int) -> VersionedTask | None:
         """Return the task, or None if the user has no such task."""

@@ -9,7 +9,6 @@ import asyncpg
 
 from backend.platform.postgres.connection_parameters import Pooler
 from backend.platform.postgres.shard_pin import begin_on_shard
-from backend.platform.postgres.timestamptz_codec import register_codec
 from backend.platform.postgres.transaction import transaction
 
 __all__ = ["register_types"]
@@ -19,7 +18,7 @@ _ARRAY_ELEMENTS: Final = ("int2", "int8", "text")
 
 
 async def register_types(connection: asyncpg.Connection[asyncpg.Record], pooler: Pooler) -> None:
-    """Register the codec of `timestamptz`, and behind a router of shards the types of arrays.
+    """Read the types of arrays behind a router of shards; elsewhere asyncpg reads them when it needs them.
 
     asyncpg reads the type of an array from the catalog before the first statement that has one. Within a transaction the
     router sends that query to any shard, and every statement after it to the same one, which may not be the user's.
@@ -27,14 +26,12 @@ async def register_types(connection: asyncpg.Connection[asyncpg.Record], pooler:
     Raises:
         asyncpg.PostgresError, asyncpg.InterfaceError, OSError: No shard answers.
     """
+    if pooler != "spqr":
+        return
+    arrays = (f"${number}::{name}[]" for number, name in enumerate(_ARRAY_ELEMENTS, 1))
     try:
-        if pooler == "spqr":
-            async with transaction(connection, partial(begin_on_shard, user_id=None)):
-                await register_codec(connection)  # first: it makes asyncpg forget the types of arrays
-                arrays = (f"${number}::{name}[]" for number, name in enumerate(_ARRAY_ELEMENTS, 1))
-                await connection.prepare(f"SELECT {', '.join(arrays)}")
-        else:
-            await register_codec(connection)
+        async with transaction(connection, partial(begin_on_shard, user_id=None)):
+            await connection.prepare(f"SELECT {', '.join(arrays)}")
     except BaseException:
         connection.terminate()
         raise

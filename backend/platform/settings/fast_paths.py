@@ -15,7 +15,7 @@ FAST_PATHS: Final = (
     "write_coalescing",
     "access_log",
     "metric_values",
-    "timestamptz_codec",
+    "timestamp_batch",
 )
 """The name of each accelerator, which is also the name of its module."""
 

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 from fastapi import FastAPI, Response
 
-from backend.db.task_fields import task_row
+from backend.db.task_fields import task_row, task_rows
 from backend.db.task_list_statements import select_page
 from backend.db.task_statements import GET
 from backend.services.task_service import TaskPageRecord
@@ -39,7 +39,7 @@ app = FastAPI(lifespan=lifespan)
 async def list_tasks(user_id: str) -> Response:
     """Return the newest tasks."""
     rows = await app.state.pool.fetch(_LIST, user_id, _PAGE + 1)
-    tasks = [task_row(row) for row in rows[:_PAGE]]
+    tasks = task_rows(rows[:_PAGE])
     return _json(TaskPageRecord(tasks, len(tasks), None))
 
 
