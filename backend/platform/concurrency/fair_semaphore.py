@@ -32,14 +32,16 @@ class FairSemaphore:
         return self._free == self._permits
 
     @property
-    def is_full(self) -> bool:
-        """Whether `acquire` would have to wait."""
-        return not self._free
-
-    @property
     def waiting(self) -> int:
         """Number of waiters, without cancelled and timed-out ones."""
         return len(self._waiters)
+
+    def try_acquire(self) -> bool:
+        """Acquire a free permit, which the caller must release. Return False if there is none."""
+        if self._free:  # implies that there are no waiters
+            self._free -= 1
+            return True
+        return False
 
     async def acquire(self, deadline: float) -> bool:
         """Acquire a permit. The caller must release it.
@@ -50,8 +52,7 @@ class FairSemaphore:
         Returns:
             False if no permit was free before the deadline.
         """
-        if self._free:  # implies that there are no waiters
-            self._free -= 1
+        if self.try_acquire():
             return True
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
-from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from backend.platform.concurrency.precondition import Precondition
 from backend.platform.errors import InvalidInput, InvalidValue
+from backend.platform.http.request_headers import header_values
 
 __all__ = ["ENTITY_TAGS_PATTERN", "etag", "parse_if_match", "parse_preconditions"]
 
@@ -15,6 +16,8 @@ ENTITY_TAGS_PATTERN: Final = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
 """For OpenAPI: `*` or a list of entity tags."""
 
 _EXPECTED: Final = 'must be * or entity tags in quotes, such as "v3"'
+
+_UNCONDITIONAL: Final = Precondition()
 
 _TAG_LIST = re.compile(
     r'[ \t]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*(?:,[ \t]*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"[ \t]*)*'
@@ -28,7 +31,7 @@ def etag(version: int) -> str:
     return f'"v{version}"'
 
 
-def parse_preconditions(headers: Headers) -> Precondition:
+def parse_preconditions(scope: Scope) -> Precondition:
     """Return the precondition of a request.
 
     A tag in another format names no version.
@@ -36,8 +39,10 @@ def parse_preconditions(headers: Headers) -> Precondition:
     Raises:
         InvalidInput: A header is neither `*` nor a list of entity tags.
     """
-    if_match = _header_tags(headers, "if-match")
-    if_none_match = _header_tags(headers, "if-none-match")
+    if_match = _header_tags(scope, "if-match")
+    if_none_match = _header_tags(scope, "if-none-match")
+    if if_match is if_none_match is None:
+        return _UNCONDITIONAL
     return Precondition(
         if_match=_strong_versions(if_match),
         if_none_match=None
@@ -58,8 +63,8 @@ def parse_if_match(value: object) -> Precondition:
     return Precondition(if_match=_strong_versions(_tags(value)))
 
 
-def _header_tags(headers: Headers, name: str) -> list[tuple[str, str]] | Literal["*"] | None:
-    lines = headers.getlist(name)
+def _header_tags(scope: Scope, name: str) -> list[tuple[str, str]] | Literal["*"] | None:
+    lines = header_values(scope, name.encode())
     try:
         return _tags(", ".join(lines)) if lines else None
     except ValueError as error:

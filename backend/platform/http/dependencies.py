@@ -20,7 +20,7 @@ async def owner(
     user_id: Annotated[str, Path(description="The owner of the data: the token's `sub`.")], request: Request
 ) -> Principal:
     """Return the caller. It must be the user in the path. Runs before every database access."""
-    principal: Principal = request.state.principal
+    principal: Principal = request.scope["state"]["principal"]
     if principal.user_id != user_id:
         raise PathUserMismatch("The path names another user than your token does.")
     return principal
@@ -31,7 +31,7 @@ OwnerDep = Annotated[Principal, Depends(owner)]
 
 async def _precondition(request: Request) -> Precondition:
     """Return the precondition of `If-Match` and `If-None-Match`."""
-    return parse_preconditions(request.headers)
+    return parse_preconditions(request.scope)
 
 
 PreconditionDep = Annotated[Precondition, Depends(_precondition)]

@@ -78,8 +78,9 @@ class FastRouteMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and not self._owner.dependency_overrides:
+            path = get_route_path(scope)
             for route in self._routes.get(scope["method"], ()):
-                if (arguments := route.match(scope)) is not None:
+                if (arguments := route.match(path, scope)) is not None:
                     try:
                         response = await route.respond(Request(scope, receive, send), arguments)
                     except Exception as exception:  # noqa: BLE001 - raised again, where handlers apply
@@ -124,9 +125,13 @@ class FastRoute:
         # Raises here, at installation, if `validate` has another signature.
         self._arguments(dict.fromkeys(route.param_convertors, ""), {})
 
-    def match(self, scope: Scope) -> list[dict[str, Any]] | None:
-        """Return the arguments of each call and update the scope as FastAPI's route does, or None for another route."""
-        path = get_route_path(scope)
+    def match(self, path: str, scope: Scope) -> list[dict[str, Any]] | None:
+        """Return the arguments of each call and update the scope as FastAPI's route does, or None for another route.
+
+        Args:
+            path: The path of the request, without the root path.
+            scope: The scope of the request.
+        """
         match = self._path_regex.fullmatch(path)
         if match is None or (self._shadows and any(pattern.match(path) for pattern in self._shadows)):
             return None

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -43,7 +44,8 @@ def configure_logging(settings: ServerSettings) -> None:
         logger_factory=logger_factory,
     )
     (render,) = _renderers(production=production, as_bytes=True)
-    configure_access_log(logger_factory(), [_add_timestamp, render], is_written=level <= logging.INFO)
+    add_time = _add_datetime if production else _add_timestamp
+    configure_access_log(logger_factory(), [add_time, render], is_written=level <= logging.INFO)
 
 
 def build_logging_config(settings: ServerSettings) -> dict[str, Any]:
@@ -82,6 +84,12 @@ def build_logging_config(settings: ServerSettings) -> dict[str, Any]:
 
 
 _add_timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+
+
+def _add_datetime(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Add the time, which the JSON renderer formats as `_add_timestamp` does."""
+    event["timestamp"] = datetime.now(UTC)
+    return event
 
 
 def _shared(*, production: bool) -> list[Processor]:

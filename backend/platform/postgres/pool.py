@@ -86,7 +86,7 @@ class ConnectionPool:
             OSError, asyncpg.PostgresError, asyncpg.InterfaceError: No connection could be opened.
         """
         deadline = self._loop.time() + self._timeout_seconds
-        if not await self._permits.acquire(deadline):
+        if not (self._permits.try_acquire() or await self._permits.acquire(deadline)):
             raise TimeoutError
         while self._idle:
             connection, _ = self._idle.pop()

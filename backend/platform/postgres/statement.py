@@ -71,7 +71,8 @@ class CompiledStatement:
         Args:
             values: A value for each of `parameters`.
         """
-        values = self._constants | values
+        if self._constants:
+            values = self._constants | values
         return [values[name] for name in self._parameters]
 
     async def fetch(self, connection: Connection, values: dict[str, Any]) -> list[Record]:

@@ -64,7 +64,7 @@ class ConcurrencyLimitMiddleware:
         deadline = asyncio.get_running_loop().time() + self._queue_timeout_seconds
         try:
             is_queue_full = user_limiter.waiting >= _MAX_QUEUED_PER_USER
-            if is_queue_full or not await self._acquire(user_limiter, deadline):
+            if is_queue_full or not (user_limiter.try_acquire() or await self._wait(user_limiter, deadline)):
                 await self._reject(scope, receive, send)
                 return
             try:
@@ -75,10 +75,8 @@ class ConcurrencyLimitMiddleware:
             if user_limiter.is_idle:
                 self._limiter_by_user.pop(user, None)
 
-    async def _acquire(self, limiter: FairSemaphore, deadline: float) -> bool:
-        """Acquire a permit. Return False if the queue is full or the deadline passes."""
-        if not limiter.is_full:
-            return await limiter.acquire(deadline)
+    async def _wait(self, limiter: FairSemaphore, deadline: float) -> bool:
+        """Wait for a permit. Return False if the queue is full or the deadline passes."""
         if self._queued >= _MAX_QUEUED:
             return False
         self._queued += 1
@@ -88,7 +86,7 @@ class ConcurrencyLimitMiddleware:
             self._queued -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, deadline: float) -> None:
-        if not await self._acquire(self._limiter, deadline):
+        if not (self._limiter.try_acquire() or await self._wait(self._limiter, deadline)):
             await self._reject(scope, receive, send)
             return
         started = False

@@ -3,15 +3,15 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from backend.platform.concurrency.precondition import Precondition
 from backend.platform.errors import InvalidInput
 from backend.platform.http.conditional_requests import etag, parse_preconditions
 
 
-def headers(*lines: tuple[str, str]) -> Headers:
-    return Headers(raw=[(name.encode(), value.encode("latin-1")) for name, value in lines])
+def scope(*lines: tuple[str, str]) -> Scope:
+    return {"headers": [(name.encode(), value.encode("latin-1")) for name, value in lines]}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def headers(*lines: tuple[str, str]) -> Headers:
     ],
 )
 def test_headers_are_parsed_to_versions(lines: list[tuple[str, str]], expected: Precondition) -> None:
-    assert parse_preconditions(headers(*lines)) == expected
+    assert parse_preconditions(scope(*lines)) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,19 +41,19 @@ def test_headers_are_parsed_to_versions(lines: list[tuple[str, str]], expected: 
 @pytest.mark.parametrize("name", ["if-match", "if-none-match"])
 def test_malformed_tags_are_rejected(name: str, value: str) -> None:
     with pytest.raises(InvalidInput) as raised:
-        parse_preconditions(headers((name, value)))
+        parse_preconditions(scope((name, value)))
     assert raised.value.errors[0].pointer == f"/header/{name}"
 
 
 @given(st.integers(1, 10**18 - 1))
 def test_etag_of_a_version_is_parsed_back(version: int) -> None:
-    assert parse_preconditions(headers(("if-match", etag(version)))).if_match == (version,)
+    assert parse_preconditions(scope(("if-match", etag(version)))).if_match == (version,)
 
 
 @given(st.text(st.characters(max_codepoint=255), max_size=200))
 def test_any_text_is_parsed_or_rejected(value: str) -> None:
     try:
-        found = parse_preconditions(headers(("if-match", value)))
+        found = parse_preconditions(scope(("if-match", value)))
     except InvalidInput:
         return
     assert found.is_unconditional or found.if_match is not None
@@ -62,7 +62,7 @@ def test_any_text_is_parsed_or_rejected(value: str) -> None:
 def test_long_list_is_parsed_in_linear_time() -> None:
     # A pattern with backtracking at each position would take minutes.
     with pytest.raises(InvalidInput):
-        parse_preconditions(headers(("if-match", '"a", ' * 20_000 + '"')))
+        parse_preconditions(scope(("if-match", '"a", ' * 20_000 + '"')))
 
 
 @pytest.mark.parametrize(
