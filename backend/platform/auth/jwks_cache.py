@@ -6,14 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+import httpx
 import structlog
 
 from backend.platform.auth.algorithms import SigningKey
 from backend.platform.auth.jwks_client import JWKSClient, JWKSFetchError
 from backend.platform.errors import SigningKeysUnavailable
 from backend.platform.observability.metrics import initialize_key_set_metrics, observe_key_set_refresh
+from backend.platform.settings.auth import AuthSettings
 
-__all__ = ["JWKSCache"]
+__all__ = ["JWKSCache", "jwks_cache"]
 
 # Token bucket (rate limit) for the fetches that unknown key ids cause: a burst of five, then one every 2 s. A fixed
 # cool-down would let forged ids delay the first token of a new key; no limit would let them overload the key server.
@@ -126,3 +128,18 @@ class JWKSCache:
             succeeded = await self._fetch_once()
             delay = self._refresh_seconds if succeeded else min(_RETRY_SECONDS, self._refresh_seconds)
             await asyncio.sleep(delay)
+
+
+def jwks_cache(settings: AuthSettings) -> tuple[JWKSCache, str]:
+    """Return the cache of a frontend's key set, and the origin of its base URL.
+
+    Raises:
+        ConfigurationError: See `JWKSClient`.
+    """
+    base = httpx.URL(settings.better_auth_url or settings.better_auth_jwks_url or "")
+    # The path of the base URL is where Better Auth mounts its routes; the default is /api/auth.
+    path = base.path.rstrip("/") or "/api/auth"
+    url = settings.better_auth_jwks_url or str(base.copy_with(path=f"{path}/jwks", query=None, fragment=None))
+    client = JWKSClient(url, timeout_seconds=settings.jwks_timeout_seconds)
+    origin = f"{base.scheme}://{base.netloc.decode()}"
+    return JWKSCache(client, refresh_seconds=settings.jwks_refresh_seconds), origin

@@ -1,25 +1,27 @@
 """Verification of bearer tokens (JWT, RFC 7519). Every defect raises the same InvalidToken."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx
 from jose import jwt
 from jose.exceptions import JOSEError
 from jose.utils import base64url_decode
 
 from backend.platform.auth.algorithms import HEADER_ALIASES, SigningKey
 from backend.platform.auth.claims import ClaimsValidator
-from backend.platform.auth.jwks_cache import JWKSCache
-from backend.platform.auth.jwks_client import JWKSClient
 from backend.platform.auth.principal import Principal
 from backend.platform.auth.shared_secret import SharedSecret
 from backend.platform.auth.token_cache import TokenCache
 from backend.platform.errors import InvalidToken
 from backend.platform.settings.auth import AuthSettings
+
+if TYPE_CHECKING:
+    from backend.platform.auth.jwks_cache import JWKSCache
 
 __all__ = ["TokenVerifier"]
 
@@ -51,14 +53,12 @@ class TokenVerifier:
         origin: frozenset[str] = frozenset()
         self.jwks: JWKSCache | None = None
         if settings.uses_jwks:
-            base = httpx.URL(settings.better_auth_url or settings.better_auth_jwks_url or "")
+            # It loads httpx (40 ms, 4 MiB), which a shared secret does not need.
+            from backend.platform.auth.jwks_cache import jwks_cache  # noqa: PLC0415 - see above
+
             # Better Auth sets `iss` and `aud` to the origin of its base URL.
-            origin = frozenset({f"{base.scheme}://{base.netloc.decode()}"})
-            client = JWKSClient(
-                settings.better_auth_jwks_url or _jwks_url(base),
-                timeout_seconds=settings.jwks_timeout_seconds,
-            )
-            self.jwks = JWKSCache(client, refresh_seconds=settings.jwks_refresh_seconds)
+            self.jwks, base_origin = jwks_cache(settings)
+            origin = frozenset({base_origin})
         self._secret = SharedSecret(settings)
         self._cache = TokenCache()
         self._claims_validator = ClaimsValidator(
@@ -143,9 +143,3 @@ def _parse_header(token: str) -> Mapping[str, Any]:
     if (token_type.lower() if isinstance(token_type, str) else token_type) not in _ACCESS_TYPES:
         raise ValueError("typ")
     return header
-
-
-def _jwks_url(base: httpx.URL) -> str:
-    # The path of the base URL is where Better Auth mounts its routes; the default is /api/auth.
-    path = base.path.rstrip("/") or "/api/auth"
-    return str(base.copy_with(path=f"{path}/jwks", query=None, fragment=None))
