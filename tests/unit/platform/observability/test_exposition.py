@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from backend.platform.observability import exemplars, metrics
+from backend.platform.observability import exemplars, metrics, runtime_metrics
 from backend.platform.observability.exposition import render_metrics
 from backend.platform.observability.runtime_metrics import collect_runtime_metrics
 
@@ -80,3 +81,18 @@ def test_only_the_current_schema_revision_is_1() -> None:
     name = "database_schema_revision_info"
     assert metrics.REGISTRY.get_sample_value(name, {"expected": "0002", "current": "0001"}) == 0
     assert metrics.REGISTRY.get_sample_value(name, {"expected": "0002", "current": "0002"}) == 1
+
+
+async def test_the_sampler_writes_exemplars_when_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[None] = []
+    monkeypatch.setattr(runtime_metrics, "metrics_directory", lambda: tmp_path)
+    monkeypatch.setattr(runtime_metrics, "_PERIOD_SECONDS", 0.0)
+    monkeypatch.setattr(runtime_metrics, "write_exemplars", lambda *_: written.append(None))
+    async with collect_runtime_metrics():
+        for number in (1, 2):
+            exemplars.record_exemplar(("PUT", "/changed", "200"), number, TRACE_ID)
+            for _ in range(10):  # iterations of the event loop, each of which samples
+                await asyncio.sleep(0)
+            assert len(written) == number
