@@ -85,9 +85,10 @@ def loadtest(
     clients: Annotated[int, typer.Option(min=1, max=500, help="Concurrent requests.")] = 8,
 ) -> None:
     """Send mixed traffic to a development service. Exits with 1 if a request failed."""
-    from backend.devtools.loadtest import run  # noqa: PLC0415 - see the module's docstring
+    settings = _development_settings("loadtest")
+    from backend.devtools.loadtest import run  # noqa: PLC0415 - see the module's docstring; the image lacks its rich
 
-    if not run(load_settings(), url, duration_seconds=duration, clients=clients):
+    if not run(settings, url, duration_seconds=duration, clients=clients):
         raise typer.Exit(1)
 
 
