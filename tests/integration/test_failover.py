@@ -85,6 +85,16 @@ async def test_failover_behind_a_pooler(pair: Pair, postgres_folder: Path, how: 
         await fail_over_under_load(pair, f"{url}&pgbouncer=true", how, name)
 
 
+@HOW
+async def test_failover_behind_a_pooler_and_haproxy(
+    pair: Pair, postgres_folder: Path, how: signal.Signals
+) -> None:
+    folder = postgres_folder / uuid4().hex[:8]
+    folder.mkdir()
+    async with database_proxy(pair.hosts, folder), pgbouncer(server_url(folder, DATABASE)) as url:
+        await fail_over_under_load(pair, f"{url}&pgbouncer=true", how)
+
+
 async def fail_over_under_load(pair: Pair, url: str, how: signal.Signals, name: Name | None = None) -> None:
     async with contextlib.AsyncExitStack() as stack:
         service = await stack.enter_async_context(running_service(service_settings(url, **LIMITS)))

@@ -23,6 +23,7 @@ defaults
   timeout server 1h
 listen database
   bind 127.0.0.1:{port}
+  bind unix@{socket} mode 777
   option tcp-check
   tcp-check send-binary {login}
   tcp-check expect binary {is_primary}
@@ -35,6 +36,8 @@ listen database
 async def database_proxy(sockets: Sequence[Path], folder: Path) -> AsyncIterator[str]:
     """Run HAProxy until the block ends, and yield the URL of the database by way of it.
 
+    It listens on the socket of `folder`, too.
+
     Args:
         sockets: The directory of each server's socket.
         folder: For its files.
@@ -42,6 +45,7 @@ async def database_proxy(sockets: Sequence[Path], folder: Path) -> AsyncIterator
     port = free_port()
     configuration = _CONFIGURATION.format(
         port=port,
+        socket=folder / ".s.PGSQL.5432",
         login=((len(_LOGIN) + 4).to_bytes(4) + _LOGIN).hex(),
         is_primary=b"in_hot_standby\0off\0".hex(),
     )

@@ -29,6 +29,7 @@ default_pool_size = 4
 max_client_conn = 200
 server_lifetime = 1
 server_login_retry = 1
+server_connect_timeout = 2
 """
 
 

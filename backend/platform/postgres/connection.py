@@ -17,6 +17,15 @@ __all__ = ["open_connection", "session_settings", "settings_statement"]
 
 _STATEMENT_CACHE_SIZE: Final = 1024
 
+_STATE_CHECKS: Final = {
+    "primary": "SELECT NOT pg_is_in_recovery()",
+    "standby": "SELECT pg_is_in_recovery()",
+    "read-write": "SELECT current_setting('transaction_read_only') = 'off'",
+    "read-only": "SELECT current_setting('transaction_read_only') = 'on'",
+}
+"""Whether a session has the state of `target_session_attrs`. PgBouncer reports the parameters of the server that it
+connected to first, also after a failover, so behind it the server is asked."""
+
 type Connection = asyncpg.Connection[asyncpg.Record]
 
 
@@ -88,8 +97,12 @@ def settings_statement(settings: Mapping[str, str], *, is_local: bool) -> str:
 
 
 async def _connect(
-    parameters: ConnectionParameters, host: Host, arguments: Mapping[str, Any], settings: Mapping[str, str]
+    parameters: ConnectionParameters, host: Host, arguments: dict[str, Any], settings: Mapping[str, str]
 ) -> Connection:
+    state_check = None
+    if parameters.pooler in ("session", "transaction"):
+        state_check = _STATE_CHECKS.get(arguments["target_session_attrs"])
+        arguments = {**arguments, "target_session_attrs": "any"}
     async with asyncio.timeout(arguments["timeout"]):
         try:
             connection: Connection = await asyncpg.connect(
@@ -101,14 +114,20 @@ async def _connect(
                 # SSLRequest, such as that of a proxy whose server has stopped.
                 raise ConnectionResetError("the server broke off the TLS negotiation") from error
             raise
-        if parameters.pooler == "session":
-            try:
+        try:
+            await _check_state(connection, state_check)
+            if parameters.pooler == "session":
                 statement = settings_statement(session_settings(parameters, settings), is_local=False)
                 await connection.execute(statement)
-            except BaseException:
-                connection.terminate()
-                raise
+        except BaseException:
+            connection.terminate()
+            raise
     return connection
+
+
+async def _check_state(connection: Connection, check: str | None) -> None:
+    if check is not None and not await connection.fetchval(check):
+        raise asyncpg.TargetServerAttributeNotMatched(f"behind the pooler, {check} is not true")
 
 
 def _arguments(parameters: ConnectionParameters, settings: Mapping[str, str]) -> dict[str, Any]:

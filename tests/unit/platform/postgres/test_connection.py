@@ -15,10 +15,19 @@ DEFAULTS = {"statement_timeout": "5000", "lock_timeout": "2000"}
 
 
 class FakeConnection:
-    """Records the statement of a pooler's session settings."""
+    """Records the statements that a pooler needs; `state` is the response to the question for the state of the session."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, state: bool = True) -> None:
         self.executed: list[str] = []
+        self.state = state
+        self.is_terminated = False
+
+    async def fetchval(self, statement: str) -> bool:
+        self.executed.append(statement)
+        return self.state
+
+    def terminate(self) -> None:
+        self.is_terminated = True
 
     async def execute(self, statement: str) -> None:
         self.executed.append(statement)
@@ -30,6 +39,8 @@ class FakeServers:
     def __init__(self, errors: dict[str, Exception] | None = None, silent: tuple[str, ...] = ()) -> None:
         self.errors = errors or {}
         self.silent = silent
+        self.states: dict[str, bool] = {}
+        self.connections: list[FakeConnection] = []
         self.calls: list[dict[str, Any]] = []
 
     async def connect(self, **arguments: Any) -> FakeConnection:
@@ -39,7 +50,8 @@ class FakeServers:
         error = self.errors.get(arguments["host"]) or self.errors.get(arguments["target_session_attrs"])
         if error is not None:
             raise error
-        return FakeConnection()
+        self.connections.append(FakeConnection(state=self.states.get(arguments["host"], True)))
+        return self.connections[-1]
 
     @property
     def hosts(self) -> list[str]:
@@ -102,6 +114,21 @@ async def test_router_of_shards_is_not_asked_whether_it_is_writable(servers: Fak
     await connect("postgresql://a/tasks", pooler="spqr")
     await connect("postgresql://a/tasks?target_session_attrs=primary", pooler="spqr")
     assert [call["target_session_attrs"] for call in servers.calls] == ["any", "primary"]
+
+
+@pytest.mark.parametrize("pooler", ["session", "transaction"])
+async def test_server_behind_a_pooler_is_asked_for_its_state(servers: FakeServers, pooler: str) -> None:
+    """The parameters that PgBouncer reports are those of the server that it connected to first."""
+    servers.states = {"a": False}
+    connection = await connect("postgresql://a,b/tasks", pooler=pooler)
+    assert servers.hosts == ["a", "b"]
+    assert [each.is_terminated for each in servers.connections] == [True, False]
+    assert {call["target_session_attrs"] for call in servers.calls} == {"any"}
+    assert connection.executed[0] == "SELECT current_setting('transaction_read_only') = 'off'"
+    connection = await connect("postgresql://a/tasks?target_session_attrs=any", pooler=pooler)
+    assert not any("transaction_read_only" in statement for statement in connection.executed)
+    with pytest.raises(asyncpg.TargetServerAttributeNotMatched, match="pg_is_in_recovery"):
+        await connect("postgresql://a/tasks?target_session_attrs=primary", pooler=pooler)
 
 
 async def test_rejected_role_is_not_tried_on_other_hosts(servers: FakeServers) -> None:
@@ -173,7 +200,7 @@ async def test_session_pooler_gets_the_settings_in_a_statement(servers: FakeServ
     expected = (
         "SELECT set_config(E'statement_timeout', E'5000', False), set_config(E'lock_timeout', E'7', False);"
     )
-    assert connection.executed == [expected]
+    assert connection.executed[1:] == [expected]
     assert servers.calls[0]["server_settings"] == {}
 
 
