@@ -19,8 +19,8 @@ from backend.platform.postgres.transaction import transaction
 
 __all__ = ["BATCH_SIZE", "PURGE_KEYS", "PurgeTimeout", "purge"]
 
-BATCH_SIZE: Final = 5000
-"""Maximum number of keys that one transaction deletes."""
+BATCH_SIZE: Final = 1000
+"""Maximum number of keys that one transaction deletes. With 5,000, p99 of requests beside it was up to 1.9 times as long."""
 
 _PAUSE_RATIO: Final = 4.0
 """Pause after a batch, as a multiple of the batch's duration: the slower the database, the longer the pause."""

@@ -11,7 +11,7 @@ import pytest
 from backend.platform.errors import ConfigurationError
 from backend.platform.postgres import idempotency_purge
 from backend.platform.postgres.dsn import parse_dsn
-from backend.platform.postgres.idempotency_purge import PurgeTimeout, purge
+from backend.platform.postgres.idempotency_purge import BATCH_SIZE, PurgeTimeout, purge
 from tests.support.virtual_time import in_virtual_time
 
 REFUSED = ConnectionRefusedError("postgresql://alice:hunter2@db")
@@ -40,11 +40,13 @@ class Steps:
 
 @in_virtual_time
 async def test_transient_failures_are_retried_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = Steps(monkeypatch, [REFUSED], [5000, asyncpg.LockNotAvailableError("lock timeout")], [5000, 7])
-    assert await steps.purge() == "Deleted 10007 expired idempotency keys in 7.0 s."
+    steps = Steps(
+        monkeypatch, [REFUSED], [BATCH_SIZE, asyncpg.LockNotAvailableError("lock timeout")], [BATCH_SIZE, 7]
+    )
+    assert await steps.purge() == f"Deleted {2 * BATCH_SIZE + 7} expired idempotency keys in 7.0 s."
     assert steps.said == [
         "The purge was interrupted (ConnectionRefusedError) after 0 deleted keys. Retrying.",
-        "The purge was interrupted (LockNotAvailableError) after 5000 deleted keys. Retrying.",
+        f"The purge was interrupted (LockNotAvailableError) after {BATCH_SIZE} deleted keys. Retrying.",
     ]
 
 
@@ -58,8 +60,11 @@ async def test_retries_end_at_the_time_limit(monkeypatch: pytest.MonkeyPatch) ->
 
 @in_virtual_time
 async def test_each_batch_renews_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = Steps(monkeypatch, *[[5000, 5000, 5000, REFUSED]] * 5, [0])
-    assert await steps.purge(timeout_seconds=3) == "Deleted 75000 expired idempotency keys in 26.0 s."
+    steps = Steps(monkeypatch, *[[BATCH_SIZE, BATCH_SIZE, BATCH_SIZE, REFUSED]] * 5, [0])
+    assert (
+        await steps.purge(timeout_seconds=3)
+        == f"Deleted {15 * BATCH_SIZE} expired idempotency keys in 26.0 s."
+    )
 
 
 @in_virtual_time
