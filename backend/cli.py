@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import Annotated
@@ -171,43 +171,48 @@ def main() -> None:
 
 
 async def _migrate(settings: DatabaseSettings, revision: str, timeout_seconds: float) -> None:
-    async def migrate_once(number: int, parameters: ConnectionParameters) -> str:
+    async def migrate_one(parameters: ConnectionParameters, seconds: float, shard: int | None) -> str:
         result = await migrate_with_retry(
-            parameters, SCHEMA, revision=revision, timeout_seconds=0, report=_report
+            parameters, SCHEMA, revision=revision, timeout_seconds=seconds, report=_report
         )
-        if revision == "head":
-            await separate_ids(parameters, SCHEMA.tables, number)
+        if shard is not None and revision == "head":
+            await separate_ids(parameters, SCHEMA.tables, shard)
         return result
 
-    if shards := _shards(settings):
-        await run_on_every_shard(
-            shards, migrate_once, timeout_seconds=timeout_seconds, say=typer.echo, report=_report
-        )
-        return
-    async with _direct_parameters(settings) as parameters:
-        typer.echo(
-            await migrate_with_retry(
-                parameters, SCHEMA, revision=revision, timeout_seconds=timeout_seconds, report=_report
-            )
-        )
+    await _run_on_databases(settings, migrate_one, timeout_seconds)
 
 
 async def _purge(settings: DatabaseSettings, timeout_seconds: float) -> None:
-    async def purge_once(_number: int, parameters: ConnectionParameters) -> str:
-        return await purge(parameters, timeout_seconds=0, report=_report)
+    async def purge_one(parameters: ConnectionParameters, seconds: float, _shard: int | None) -> str:
+        return await purge(parameters, timeout_seconds=seconds, report=_report)
 
-    if shards := _shards(settings):
-        await run_on_every_shard(
-            shards, purge_once, timeout_seconds=timeout_seconds, say=typer.echo, report=_report
-        )
-        return
-    async with _direct_parameters(settings) as parameters:
-        typer.echo(await purge(parameters, timeout_seconds=timeout_seconds, report=_report))
+    await _run_on_databases(settings, purge_one, timeout_seconds)
 
 
-def _shards(settings: DatabaseSettings) -> list[ConnectionParameters]:
+async def _run_on_databases(
+    settings: DatabaseSettings,
+    command: Callable[[ConnectionParameters, float, int | None], Awaitable[str]],
+    timeout_seconds: float,
+) -> None:
+    """Run a command on the database, or on every shard, and print its results.
+
+    Args:
+        settings: Where the databases are.
+        command: Called with connection parameters, the seconds for which it may retry, and the number of the shard.
+        timeout_seconds: Seconds for which failures are retried. A shard is retried after the other shards.
+    """
     check_dsns(settings)
-    return shard_parameters(settings)
+    if shards := shard_parameters(settings):
+        await run_on_every_shard(
+            shards,
+            lambda number, parameters: command(parameters, 0, number),
+            timeout_seconds=timeout_seconds,
+            say=typer.echo,
+            report=_report,
+        )
+    else:
+        async with _direct_parameters(settings) as parameters:
+            typer.echo(await command(parameters, timeout_seconds, None))
 
 
 @asynccontextmanager
