@@ -14,7 +14,7 @@ import pytest
 
 from backend.config import Settings
 from backend.devtools.development_token import make_token
-from tests.support.docker import Compose, copy_checkout, docker, require_docker, wait_for
+from tests.support.docker import Compose, configured_checkout, docker, require_docker, wait_for
 from tests.support.load import run_load
 from tests.support.waiting import scaled
 from tests.support.workers import free_port
@@ -32,13 +32,8 @@ class Deployment:
     """The running project, and a client of it."""
 
     def __init__(self, folder: Path) -> None:
-        secret = secrets.token_hex(32)
         self.ports = {name: str(free_port()) for name in ("PORT", "PROMETHEUS_PORT", "JAEGER_PORT")}
-        copy_checkout(folder, umask=0o077)
-        quoted = PASSWORD.replace("'", r"\'")
-        (folder / ".env").write_text(
-            f"POSTGRES_PASSWORD='{quoted}'\nBETTER_AUTH_SECRET={secret}\nFRONTEND_SECRET=unused\n"
-        )
+        secret = configured_checkout(folder, PASSWORD)
         self.compose = Compose(
             f"task-service-test-{secrets.token_hex(4)}",
             {

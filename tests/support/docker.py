@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -11,7 +12,16 @@ from typing import Any
 
 import pytest
 
-__all__ = ["ROOT", "Compose", "copy_checkout", "docker", "repository_files", "require_docker", "wait_for"]
+__all__ = [
+    "ROOT",
+    "Compose",
+    "configured_checkout",
+    "copy_checkout",
+    "docker",
+    "repository_files",
+    "require_docker",
+    "wait_for",
+]
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +83,22 @@ def copy_checkout(folder: Path, *, umask: int = 0o022) -> Path:
     for path in folder.rglob("*/"):
         path.chmod(0o777 & ~umask)
     return folder
+
+
+def configured_checkout(folder: Path, password: str) -> str:
+    """Copy the checkout as `copy_checkout` does for its owner only, write its `.env`, and return the secret of the tokens.
+
+    Args:
+        folder: Where to; empty.
+        password: Of PostgreSQL.
+    """
+    copy_checkout(folder, umask=0o077)
+    secret = secrets.token_hex(32)
+    quoted = password.replace("'", r"\'")
+    (folder / ".env").write_text(
+        f"POSTGRES_PASSWORD='{quoted}'\nBETTER_AUTH_SECRET={secret}\nFRONTEND_SECRET=unused\n"
+    )
+    return secret
 
 
 def wait_for[Found](look: Callable[[], Found | None], seconds: float) -> Found:
