@@ -72,8 +72,8 @@ def _task(row: Any, created_at: datetime, updated_at: datetime) -> TaskRow:
     if (
         rank is day is instant is tags is None and _AFTER == _END
     ):  # most tasks; the rest takes four times as long
-        return TaskRow(*row[:_CREATED], created_at, updated_at)  # type: ignore[call-arg]  # of a row with these fields
+        return TaskRow(*row[:_CREATED], created_at, updated_at)  # type: ignore[call-arg]  # mypy cannot count the values of a slice
     due: date | None = day or instant
     text = None if due is None else format_due(due)
     fields: list[Any] = [PRIORITIES[rank or 0], text, tuple(tags or ()), *row[_AFTER:_END]]
-    return TaskRow(*row[:_CREATED], created_at, updated_at, *fields)  # type: ignore[call-arg]  # as above
+    return TaskRow(*row[:_CREATED], created_at, updated_at, *fields)  # type: ignore[call-arg]  # a slice, as above

@@ -109,7 +109,8 @@ class Router:
     @property
     def process_id(self) -> int:
         """Process id of the router."""
-        assert self._process is not None, "the router is not running"  # noqa: S101 - an error of the caller
+        if self._process is None:
+            raise RuntimeError("the router is not running")
         return self._process.pid
 
     async def start(self) -> None:

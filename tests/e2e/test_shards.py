@@ -128,7 +128,7 @@ async def test_users_see_their_own_tasks_only(deployment: Deployment) -> None:
 async def test_killed_shard_takes_only_its_own_users_with_it(deployment: Deployment) -> None:
     lost = await deployment.shard_of(deployment.users[0])
     of_lost = set(await deployment.ids(lost, "users", "id"))
-    away = [user for user in deployment.users if user.id in of_lost]
+    affected = [user for user in deployment.users if user.id in of_lost]
     others = [user for user in deployment.users if user.id not in of_lost]
     before = {user.id: (await user.list())["tasks"] for user in deployment.users}
     await lost.kill()
@@ -140,9 +140,9 @@ async def test_killed_shard_takes_only_its_own_users_with_it(deployment: Deploym
 
     await poll_until(others_are_served, what="the users of the other shards are served")
     for method, status in (("GET", 200), ("POST", 201), ("GET", 200)):
-        assert await deployment.statuses(away, method) == {503}
+        assert await deployment.statuses(affected, method) == {503}
         assert await deployment.statuses(others, method) == {status}
-    answer = await away[0].request("GET")
+    answer = await affected[0].request("GET")
     assert (answer.headers["content-type"], "retry-after" in answer.headers) == (
         "application/problem+json",
         True,
@@ -151,10 +151,10 @@ async def test_killed_shard_takes_only_its_own_users_with_it(deployment: Deploym
     await lost.start()
 
     async def serves() -> bool:
-        return await deployment.statuses(away) == {200}
+        return await deployment.statuses(affected) == {200}
 
     await poll_until(serves, what="the users of the shard are served again")
-    for user in away:
+    for user in affected:
         assert (await user.list())["tasks"] == before[user.id]
 
 

@@ -26,7 +26,7 @@ from backend.platform.postgres.failure_log import translate_and_log
 from backend.platform.postgres.pool import ConnectionPool
 from backend.platform.postgres.prewarm import prewarm
 from backend.platform.postgres.session_types import register_types
-from backend.platform.postgres.shard_pin import begin_on_shard, is_pinnable, is_shard_away
+from backend.platform.postgres.shard_pin import begin_on_shard, is_pinnable, is_shard_unavailable
 from backend.platform.postgres.statement import CompiledStatement, Connection
 from backend.platform.postgres.transaction import Begin, begin_statement, server_settings, transaction
 from backend.platform.postgres.unconfirmed_commits import UnconfirmedCommits
@@ -170,7 +170,7 @@ class Database:
         try:
             return await self._attempt(work, begin)
         except Exception as error:
-            if is_shard_away(error) and users and is_pinnable(users[0]):
+            if is_shard_unavailable(error) and users and is_pinnable(users[0]):
                 begin = partial(begin_on_shard, user_id=users[0])
             elif not (is_retriable_conflict(error) or (retry_on_disconnect and is_connection_lost(error))):
                 raise self._domain_error(error) from error

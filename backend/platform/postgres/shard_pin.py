@@ -1,6 +1,6 @@
-"""Begins a transaction on a chosen shard of a router (SPQR), for the time when another shard is away.
+"""Begins a transaction on a chosen shard of a router (SPQR), while another shard is unavailable.
 
-The router prepares a statement that is new to a connection on any shard, also on one that is away. Within a transaction
+SPQR prepares a statement that is new to a connection on any shard, also on an unavailable one. Within a transaction
 it uses the shard of the first statement, so that the failure of one shard does not reach the users of the others.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-__all__ = ["begin_on_shard", "is_pinnable", "is_shard_away"]
+__all__ = ["begin_on_shard", "is_pinnable", "is_shard_unavailable"]
 
 _TABLE: Final = "idempotency_keys"
 
@@ -22,7 +22,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9._@:-]{1,255}")
 """User ids that need no escaping. The router must compute the hash of the same text as for a parameter."""
 
 
-def is_shard_away(error: BaseException) -> bool:
+def is_shard_unavailable(error: BaseException) -> bool:
     """Return whether the router could not use a shard, before it executed the statement."""
     return isinstance(error, asyncpg.PostgresError) and error.sqlstate == "SPQRD"
 
@@ -40,7 +40,7 @@ async def begin_on_shard(connection: asyncpg.Connection[asyncpg.Record], user_id
         user_id: A user for which `is_pinnable`.
 
     Raises:
-        asyncpg.PostgresError, asyncpg.InterfaceError, OSError: The user's shard is away, or every shard.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError: The user's shard is unavailable; for None, every shard is.
     """
     keys = [user_id] if user_id is not None else [str(number) for number in range(_OTHER_KEYS)]
     for key in keys:
@@ -50,7 +50,7 @@ async def begin_on_shard(connection: asyncpg.Connection[asyncpg.Record], user_id
             await connection.execute(f"SELECT 1 FROM {_TABLE} WHERE user_id = '{key}' LIMIT 1")  # noqa: S608 - _PLAIN
         except asyncpg.PostgresError as error:
             await connection.execute("ROLLBACK")
-            if key == keys[-1] or not is_shard_away(error):
+            if key == keys[-1] or not is_shard_unavailable(error):
                 raise
         else:
             return

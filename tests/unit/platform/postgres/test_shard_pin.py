@@ -5,21 +5,21 @@ from typing import Any
 import asyncpg
 import pytest
 
-from backend.platform.postgres.shard_pin import begin_on_shard, is_pinnable, is_shard_away
+from backend.platform.postgres.shard_pin import begin_on_shard, is_pinnable, is_shard_unavailable
 
 
 class FakeRouter:
-    """A connection to a router. The shards of these keys are away."""
+    """A connection to a router. The shards of these keys are unavailable."""
 
-    def __init__(self, *away: str, error: str = "SPQRD") -> None:
-        self.away = away
+    def __init__(self, *unavailable: str, error: str = "SPQRD") -> None:
+        self.unavailable = unavailable
         self.error = error
         self.commands: list[str] = []
 
     async def execute(self, command: str) -> None:
         key = command.split("'")[1] if "'" in command else command
         self.commands.append(key)
-        if key in self.away:
+        if key in self.unavailable:
             raise shard_error(self.error)
 
 
@@ -83,6 +83,6 @@ def test_only_ids_that_need_no_escaping_are_written_into_the_statement(
 
 
 def test_only_an_error_before_the_execution_means_that_a_shard_is_away() -> None:
-    assert is_shard_away(shard_error("SPQRD"))
-    assert not is_shard_away(shard_error("SPQRU"))
-    assert not is_shard_away(ConnectionRefusedError())
+    assert is_shard_unavailable(shard_error("SPQRD"))
+    assert not is_shard_unavailable(shard_error("SPQRU"))
+    assert not is_shard_unavailable(ConnectionRefusedError())
